@@ -1,0 +1,1 @@
+"""Offline analysis of runs and sweeps."""

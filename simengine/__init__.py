@@ -1,0 +1,1 @@
+"""A distributed simulation engine for multi-agent social systems."""
