@@ -1,0 +1,98 @@
+"""Where agents are stored: ids to slots, the living in order of id, and members by group.
+
+``order[:living]`` lists the slots of the living by ascending id; storage may be in any order.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+jit = njit(cache=True, nogil=True, error_model="numpy")
+
+
+@jit
+def rank_of(order, ids, living, identity):  # type: ignore[no-untyped-def]
+    """Return the rank of an id among the living, or -1."""
+    if 0 <= identity < living and ids[order[identity]] == identity:
+        return np.int64(identity)
+    low, high = 0, living
+    while low < high:
+        middle = (low + high) // 2
+        if ids[order[middle]] < identity:
+            low = middle + 1
+        else:
+            high = middle
+    if low < living and ids[order[low]] == identity:
+        return np.int64(low)
+    return np.int64(-1)
+
+
+@jit
+def slot_of(order, ids, living, identity):  # type: ignore[no-untyped-def]
+    """Return the slot of a living agent's id, or -1."""
+    if identity < 0:
+        return np.int64(-1)
+    rank = rank_of(order, ids, living, identity)
+    if rank < 0:
+        return np.int64(-1)
+    return np.int64(order[rank])
+
+
+@jit
+def group_members(order, living, named, group_order, group_ids, groups, starts, members):  # type: ignore[no-untyped-def]
+    """List members by the slot of the group that ``named`` gives, each group's members by ascending id."""
+    starts[:] = 0
+    for rank in range(living):
+        group = slot_of(group_order, group_ids, groups, named[order[rank]])
+        if group >= 0:
+            starts[group + 1] += 1
+    for group in range(starts.shape[0] - 1):
+        starts[group + 1] += starts[group]
+    for rank in range(living - 1, -1, -1):
+        slot = order[rank]
+        group = slot_of(group_order, group_ids, groups, named[slot])
+        if group >= 0:
+            starts[group + 1] -= 1
+            members[starts[group + 1]] = slot
+    first = starts.shape[0] - 1
+    total = 0
+    for rank in range(living):
+        if slot_of(group_order, group_ids, groups, named[order[rank]]) >= 0:
+            total += 1
+    for group in range(first):
+        starts[group] = starts[group + 1]
+    starts[first] = total
+
+
+@jit
+def keep_living(order, alive, living):  # type: ignore[no-untyped-def]
+    """Drop the dead from ``order`` without changing the order; return how many live."""
+    kept = 0
+    for rank in range(living):
+        slot = order[rank]
+        if alive[slot]:
+            order[kept] = slot
+            kept += 1
+    return kept
+
+
+@jit
+def merge_newborn(order, ids, living, newborn, born):  # type: ignore[no-untyped-def]
+    """Merge the slots ``newborn[:born]`` into ``order[:living]`` by id; return how many live."""
+    keys = np.empty(born, np.int64)
+    for index in range(born):
+        keys[index] = ids[newborn[index]]
+    ranked = np.argsort(keys)
+    write = living + born - 1
+    old, new = living - 1, born - 1
+    while new >= 0:
+        slot = newborn[ranked[new]]
+        if old >= 0 and ids[order[old]] > ids[slot]:
+            order[write] = order[old]
+            old -= 1
+        else:
+            order[write] = slot
+            new -= 1
+        write -= 1
+    return living + born

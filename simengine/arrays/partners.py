@@ -1,0 +1,69 @@
+"""Drawing partners: without replacement, by weight, in pairs, and the orders of sequential phases."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from simengine.random.draws import bits, integer_block, uniform_block
+
+jit = njit(cache=True, nogil=True, error_model="numpy")
+
+
+@jit
+def pick_rank(key, identity, pick, candidates, chosen):  # type: ignore[no-untyped-def]
+    """Draw a rank below ``candidates`` different from those in ``chosen[:pick]`` (kept sorted); record it there."""
+    rank = integer_block(key, identity, 0, candidates - pick, pick)
+    place = 0
+    while place < pick and chosen[place] <= rank:
+        rank += 1
+        place += 1
+    for index in range(pick, place, -1):
+        chosen[index] = chosen[index - 1]
+    chosen[place] = rank
+    return rank
+
+
+@jit
+def pick_weighted(key, identity, pick, size, weights):  # type: ignore[no-untyped-def]
+    """Draw an index with chance proportional to its weight, then set that weight to zero; -1 when none is left."""
+    total = 0.0
+    for index in range(size):
+        total += weights[index]
+    if not total > 0.0:
+        return -1
+    target = uniform_block(key, identity, pick) * total
+    found = -1
+    running = 0.0
+    for index in range(size):
+        if weights[index] > 0.0:
+            found = index
+            running += weights[index]
+            if target < running:
+                break
+    weights[found] = 0.0
+    return found
+
+
+@jit
+def shuffle(key, order, ids, living, sequence):  # type: ignore[no-untyped-def]
+    """Fill ``sequence`` with the slots of the living in an order drawn by 64-bit keys (ties by id)."""
+    keys = np.empty(living, np.uint64)
+    for rank in range(living):
+        keys[rank] = bits(key, ids[order[rank]])
+    ranked = np.argsort(keys, kind="mergesort")
+    for rank in range(living):
+        sequence[rank] = order[ranked[rank]]
+
+
+@jit
+def match_pairs(key, order, ids, living, mate):  # type: ignore[no-untyped-def]
+    """Pair the living at random: ``mate[slot]`` is the partner's slot, -1 for the odd one."""
+    sequence = np.empty(living, np.int64)
+    shuffle(key, order, ids, living, sequence)
+    for rank in range(living):
+        mate[sequence[rank]] = -1
+    for pair in range(living // 2):
+        first, second = sequence[2 * pair], sequence[2 * pair + 1]
+        mate[first] = second
+        mate[second] = first

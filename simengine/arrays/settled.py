@@ -1,0 +1,26 @@
+"""Compiled stop conditions."""
+
+from __future__ import annotations
+
+from numba import njit
+
+jit = njit(cache=True, nogil=True, error_model="numpy")
+
+
+@jit
+def stays_within(before, now, order, living, within):  # type: ignore[no-untyped-def]
+    """Whether no living agent's value moved by more than ``within``."""
+    for rank in range(living):
+        slot = order[rank]
+        if not abs(now[slot] - before[slot]) <= within:
+            return False
+    return True
+
+
+@jit
+def all_equal(values, order, living):  # type: ignore[no-untyped-def]
+    """Whether all living agents hold one value."""
+    for rank in range(1, living):
+        if values[order[rank]] != values[order[0]]:
+            return False
+    return True

@@ -1,0 +1,76 @@
+"""Where generated modules live: a folder keyed by everything the compiled code depends on.
+
+Numba's own cache key misses changes in functions that the cached one calls, so the folder's name is a hash of the
+generated text (which holds the author's source), the engine's kernel sources, the processor and the versions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+from simengine.compile import target
+
+KERNEL_PACKAGES = ("arrays", "random", "compile", "relations")
+
+
+def cache_directory() -> Path:
+    """The root of the kernel cache: ``$SIMENGINE_CACHE_DIR``, else the user's cache folder, else a temporary one."""
+    chosen = os.environ.get("SIMENGINE_CACHE_DIR")
+    if chosen:
+        return Path(chosen)
+    base = os.environ.get("XDG_CACHE_HOME")
+    root = (Path(base) if base else Path.home() / ".cache") / "simengine"
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=root):
+            return root
+    except OSError:
+        return Path(tempfile.gettempdir()) / f"simengine-{os.getuid()}"
+
+
+@cache
+def engine_digest() -> str:
+    """Hash of the engine sources that compiled code may contain."""
+    root = Path(__file__).resolve().parent.parent
+    digest = hashlib.sha256()
+    for package in KERNEL_PACKAGES:
+        for path in sorted((root / package).glob("*.py")):
+            digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def load(name: str, source: str) -> tuple[ModuleType, Path]:
+    """Write the generated source to its folder (once) and import it from there."""
+    import llvmlite
+    import numba
+
+    parts = [source, engine_digest(), target.describe(), numba.__version__, llvmlite.__version__, sys.version]
+    key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
+    module_name = f"simengine_kernel_{key}"
+    folder = cache_directory() / key
+    path = folder / f"{name}.py"
+    if module_name in sys.modules:
+        return sys.modules[module_name], path
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=folder, suffix=".tmp")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(source)
+        os.replace(temporary, path)
+    specification = importlib.util.spec_from_file_location(module_name, path)
+    assert specification is not None and specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[module_name] = module
+    try:
+        specification.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[module_name]
+        raise
+    return module, path

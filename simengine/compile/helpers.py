@@ -1,0 +1,118 @@
+"""What an author's function uses from its surroundings: modules, constants and helper functions.
+
+Helpers written beside the scenario are copied, as source, into the generated module, so that the module's text
+(and therefore the key of its cache) covers everything it runs.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import inspect
+import math
+import textwrap
+import types
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from simengine.errors import ScenarioError
+
+ALLOWED_BUILTINS = frozenset(
+    {"abs", "bool", "divmod", "enumerate", "float", "int", "len", "max", "min", "pow", "range", "round", "zip", "True", "False"}
+)
+
+
+@dataclass
+class Globals:
+    """Imports, constants and helper functions that a lowered function needs, by the names it uses."""
+
+    imports: dict[str, str] = field(default_factory=dict)
+    constants: dict[str, str] = field(default_factory=dict)
+    functions: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, function: Callable[..., Any], tree: ast.AST, arguments: set[str], where: str) -> Globals:
+        """Resolve every free name of ``tree`` in the surroundings of ``function``."""
+        found = cls()
+        found.resolve(function, tree, arguments, where)
+        return found
+
+    def merge(self, other: Globals, where: str) -> None:
+        """Add another function's surroundings; two different things of one name are an error."""
+        for mine, theirs in (
+            (self.imports, other.imports), (self.constants, other.constants), (self.functions, other.functions),
+        ):  # fmt: skip
+            for name, text in theirs.items():
+                if mine.setdefault(name, text) != text:
+                    raise ScenarioError(f"{where}: {name!r} means different things in different phases; rename one")
+
+    def resolve(self, function: Callable[..., Any], tree: ast.AST, arguments: set[str], where: str) -> None:
+        surroundings = dict(function.__globals__)
+        if function.__closure__:
+            names = function.__code__.co_freevars
+            surroundings |= {name: cell.cell_contents for name, cell in zip(names, function.__closure__, strict=True)}
+        for name in sorted(_free_names(tree) - arguments):
+            if name.startswith("_draw_") or name in self.imports or name in self.constants or name in self.functions:
+                continue
+            if name in surroundings:
+                self.add(name, surroundings[name], where)
+            elif hasattr(builtins, name):
+                if name not in ALLOWED_BUILTINS:
+                    raise ScenarioError(f"{where}: {name}() cannot be used in a compiled phase")
+            else:
+                raise ScenarioError(f"{where}: unknown name {name!r}")
+
+    def add(self, name: str, value: Any, where: str) -> None:
+        if isinstance(value, types.ModuleType):
+            if value not in (math, np):
+                raise ScenarioError(f"{where}: module {value.__name__!r} cannot be used in a compiled phase; math and numpy can")
+            self.imports[name] = f"import {value.__name__} as {name}"
+        elif isinstance(value, bool | int | float | np.number):
+            number = value.item() if isinstance(value, np.number) else value
+            self.constants[name] = repr(number) if math.isfinite(number) else f'float("{number}")'
+        elif isinstance(value, tuple) and all(isinstance(part, bool | int | float) for part in value):
+            self.constants[name] = repr(value)
+        elif callable(value):
+            self.add_function(name, value, where)
+        else:
+            raise ScenarioError(f"{where}: {name!r} is a {type(value).__name__}; a phase may use numbers, math, numpy and plain functions")
+
+    def add_function(self, name: str, value: Any, where: str) -> None:
+        home = getattr(value, "__module__", "") or ""
+        if home in {"math", "numpy"}:
+            self.imports[name] = f"from {home} import {value.__name__} as {name}"
+            return
+        plain = getattr(value, "py_func", value)
+        if home.startswith("simengine.") and not home.startswith("simengine.scenarios"):
+            self.imports[name] = f"from {home} import {plain.__name__} as {name}"
+            return
+        try:
+            source = textwrap.dedent(inspect.getsource(plain))
+        except (OSError, TypeError):
+            raise ScenarioError(f"{where}: the source of {name}() cannot be read") from None
+        definition = ast.parse(source).body[0]
+        if not isinstance(definition, ast.FunctionDef):
+            raise ScenarioError(f"{where}: {name} is not a plain function")
+        definition.decorator_list = []
+        definition.name = name
+        definition.returns = None
+        for argument in definition.args.args:
+            argument.annotation = None
+        if definition.body and isinstance(definition.body[0], ast.Expr) and isinstance(definition.body[0].value, ast.Constant):
+            definition.body = definition.body[1:] or [ast.Pass()]
+        self.functions[name] = ""
+        local = {argument.arg for argument in definition.args.args} | {name}
+        self.resolve(plain, definition, local, f"{plain.__code__.co_filename}:{plain.__code__.co_firstlineno}")
+        self.functions.pop(name)
+        self.functions[name] = ast.unparse(definition)
+
+
+def _free_names(tree: ast.AST) -> set[str]:
+    loaded, stored = set(), set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            (loaded if isinstance(node.ctx, ast.Load) else stored).add(node.id)
+    return loaded - stored

@@ -1,0 +1,169 @@
+"""A compiled step bound to the arrays of one run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simengine.compile import cache, target
+from simengine.compile.module import HostPhase, Plan, write_module
+from simengine.compile.names import Binding, Names
+from simengine.compile.state import State
+from simengine.errors import RunError, ScenarioError
+from simengine.random.philox import stream_key
+from simengine.scenario.phases import Decision
+from simengine.scenario.scenario import Scenario
+
+CHUNKS_PER_THREAD = 4
+
+
+@dataclass
+class Segment:
+    """A compiled stretch of the step and the arguments it is called with."""
+
+    function: Callable[..., Any]
+    arguments: list[Any]
+
+
+class Kernel:
+    """Advances the state of one run; holds the arrays that only the step needs.
+
+    ``answer(decision, step)`` is called for each decision that is answered outside compiled code.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        state: State,
+        seed: int,
+        threads: int = 1,
+        host_decisions: frozenset[str] = frozenset(),
+        answer: Callable[[Decision, int], None] | None = None,
+    ) -> None:
+        target.pin()
+        self.scenario = scenario
+        self.state = state
+        self.threads = threads
+        self.answer = answer
+        self.plan = write_module(scenario, threads > 1, host_decisions)
+        name = re.sub(r"(?<!^)(?=[A-Z])", "_", type(scenario).__name__).lower()
+        self.module, self.path = cache.load(name, self.plan.source)
+        self.status = np.zeros(2, np.int64)
+        keys = [stream_key(seed, *names) for names in self.plan.streams.names]
+        self.streams = np.array(keys or [0], np.uint64)
+        self.objects: dict[Binding, Any] = {}
+        self._scalars = {label: r.scalars(scenario.values) for label, r in self.plan.relations.items()}
+        self._work: dict[str, dict[str, NDArray[Any]]] = {
+            label: {key: np.zeros(size, dtype) for key, (dtype, size) in r.work(state.capacities()).items()}
+            for label, r in self.plan.relations.items()
+        }
+        self.segments: list[Segment | HostPhase] = [
+            segment if isinstance(segment, HostPhase) else Segment(getattr(self.module, segment[0]), self._bind(segment[1]))
+            for segment in self.plan.segments
+        ]
+
+    def _bind(self, names: Names) -> list[Any]:
+        return [self._object(names.used[name]) for name in sorted(names.used)]
+
+    def _object(self, binding: Binding) -> Any:
+        if binding not in self.objects:
+            self.objects[binding] = self._provide(binding)
+        return self.objects[binding]
+
+    def _provide(self, binding: Binding) -> Any:
+        kind, key = binding.kind, binding.key
+        if kind == "field":
+            return self.state[key[0]].fields[key[1]][key[2]]
+        if kind in {"ids", "alive", "order", "count"}:
+            return getattr(self.state[key[0]], kind)
+        if kind == "parameter":
+            value = self.scenario.values[key[0]]
+            return value
+        if kind == "accumulator":
+            gather = self.plan.gathers[key[0]]
+            dtype = {float: np.float64, int: np.int64, bool: np.bool_}[gather.accumulators[key[1]].dtype]
+            return np.zeros(self.state[gather.relation.source.name].capacity, dtype)
+        if kind == "buffer":
+            return np.zeros(self.state[key[1]].capacity, "bool" if key[2] == "bool_" else key[2])
+        if kind == "scalar":
+            return self._scalars[key[0]][key[1]]
+        if kind == "work":
+            return self._work[key[0]][key[1]]
+        return {"streams": self.streams, "status": self.status, "chunks": self._chunks()}[kind]
+
+    def _chunks(self) -> int:
+        return self.threads * CHUNKS_PER_THREAD if self.threads > 1 else 1
+
+    def accumulated(self, gather: str, name: str, component: int = 0) -> NDArray[Any]:
+        """What a gather left for one accumulator, by storage slot."""
+        found: NDArray[Any] = self._object(Binding("accumulator", (gather, name, component)))
+        return found
+
+    @property
+    def stopped_by(self) -> int | None:
+        """The number of the stop condition that held after the last step, or ``None``."""
+        return int(self.status[1]) - 1 if self.status[1] else None
+
+    def advance(self, first_step: int, steps: int) -> int:
+        """Run up to ``steps`` steps; return the number of the next one. Stops early when a condition holds."""
+        if len(self.segments) == 1:
+            segment = self.segments[0]
+            assert isinstance(segment, Segment)
+            reached = int(self._call(segment, first_step, steps))
+            self._check()
+            return reached
+        for step in range(first_step, first_step + steps):
+            for segment in self.segments:
+                if isinstance(segment, HostPhase):
+                    assert self.answer is not None
+                    self.answer(segment.decision, step)
+                else:
+                    self._call(segment, step, 1)
+                    self._check()
+            if self.status[1]:
+                return step + 1
+        return first_step + steps
+
+    def _call(self, segment: Segment, first_step: int, steps: int) -> Any:
+        if self.threads > 1:
+            import numba
+
+            numba.set_num_threads(min(self.threads, numba.config.NUMBA_NUM_THREADS))
+        try:
+            return segment.function(first_step, steps, *segment.arguments)
+        except Exception as error:
+            if type(error).__module__.startswith("numba."):
+                raise explained(error, self.plan, self.path) from None
+            raise
+
+    def _check(self) -> None:
+        if self.status[0]:
+            name = list(self.state.populations)[int(self.status[0]) - 1]
+            capacity = self.state[name].capacity
+            raise RunError(f"population {name} is full: its capacity is {capacity}; give it a larger one")
+
+
+def explained(error: Exception, plan: Plan, path: Path) -> ScenarioError:
+    """Translate a compiler's message about the generated module into one line about the author's file."""
+    text = str(error)
+    places = [int(line) for line in re.findall(rf'File "[^"]*{re.escape(path.name)}", line (\d+)', text)]
+    reasons = [
+        line.strip()
+        for line in text.splitlines()
+        if line.strip() and not line.startswith(("Failed", "During", "File", "-", "<")) and "^" not in line
+    ]
+    reason = next((line for line in reasons if "No implementation" in line or "not defined" in line or "Cannot" in line
+                   or "Unknown" in line or "Invalid" in line or "unify" in line), reasons[0] if reasons else type(error).__name__)  # fmt: skip
+    for place in reversed(places):
+        for start, end, lowered in plan.origins:
+            if start < place <= end:
+                line = lowered.lines.get(place - start)
+                if line is not None:
+                    return ScenarioError(f"{lowered.path}:{line}: in {lowered.name.split('_', 1)[1]}(): {reason}")
+    return ScenarioError(f"{path}: {reason}")

@@ -1,0 +1,289 @@
+"""Generate a scenario's module: lowered functions, a loop for each phase, and ``advance``, which runs many steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from simengine.compile import emit
+from simengine.compile.helpers import Globals
+from simengine.compile.lower import Lowered, Lowering
+from simengine.compile.names import Lines, Names, Streams
+from simengine.errors import ScenarioError
+from simengine.relations.base import Relation
+from simengine.scenario.phases import AgentPhase, Birth, Decision, Gather, Phase, Send, Update
+from simengine.scenario.scenario import Scenario, active
+from simengine.scenario.stop import Consensus, Extinct, Stop, Unchanged, When
+
+
+@dataclass
+class HostPhase:
+    """A decision that the host answers between two compiled segments."""
+
+    decision: Decision
+
+
+@dataclass
+class Plan:
+    """What the host needs to know of a generated module."""
+
+    source: str
+    streams: Streams
+    segments: list[tuple[str, Names] | HostPhase]
+    relations: dict[str, Relation]
+    gathers: dict[str, Gather]
+    stops: list[Stop]
+    parallel: bool
+    origins: list[tuple[int, int, Lowered]] = field(default_factory=list)
+
+
+class ModuleWriter:
+    """Writes the module for one scenario with given parameters."""
+
+    def __init__(self, scenario: Scenario, parallel: bool, host_decisions: frozenset[str]) -> None:
+        self.scenario = scenario
+        self.parallel = parallel
+        self.host_decisions = host_decisions
+        declaration = scenario.declaration
+        self.populations = declaration.populations
+        self.phases = active(declaration.phases, scenario.values)
+        self.static = {
+            name: value
+            for name, value in scenario.values.items()
+            if value is None or isinstance(value, str)
+        }
+        self.relations = relation_names(self.phases)
+        self.spaces = [r for r in {id(r): r for r in self._all_relations()}.values()]
+        self.choices = {key: self._relation(key).static(scenario.values) for key in self.relations}
+        self.streams = Streams()
+        self.imports: dict[str, str] = {}
+        self.globals = Globals()
+        self.lowered: dict[tuple[str, bool], Lowered] = {}
+        self.functions: list[emit.Function] = []
+
+    def _all_relations(self) -> list[Relation]:
+        named = list(self.scenario.declaration.relations.values())
+        return named + [gather.relation for gather in self.phases if isinstance(gather, Gather)]
+
+    def _relation(self, key: int) -> Relation:
+        return next(r for r in all_relations(self.phases) if id(r) == key)
+
+    def names(self, phase: Phase, sequential: bool = False, written: frozenset[tuple[str, str]] = frozenset()) -> Names:
+        return Names(phase.name, self.streams, self.relations, self.imports, self.choices, sequential, written)
+
+    def lower(self, phase: Phase, sequential: bool = False) -> Lowered:
+        """Lower a phase's function, once."""
+        key = (phase.name, sequential)
+        if key not in self.lowered:
+            if isinstance(phase, Gather):
+                me, other, accumulators = phase.relation.source, phase.relation.target, phase.accumulators
+                self._check_given(phase)
+            else:
+                assert isinstance(phase, AgentPhase)
+                me, other, accumulators = phase.population, None, phase.accumulators
+            lowered = Lowering(
+                phase, me, other, self.populations, accumulators,
+                set(self.scenario.values), self.static, sequential,
+            ).run()  # fmt: skip
+            if sequential:
+                lowered.name += "_in_turn"
+                lowered.source = lowered.source.replace(f"def {phase.kind}_{phase.name}(", f"def {lowered.name}(", 1)
+            self.globals.merge(lowered.globals, phase.where)
+            self.lowered[key] = lowered
+        return self.lowered[key]
+
+    def _check_given(self, gather: Gather) -> None:
+        import inspect
+
+        for argument in ("offset", "distance"):
+            if argument in inspect.signature(gather.function).parameters and argument not in gather.relation.gives:
+                raise ScenarioError(f"{gather.where}: {type(gather.relation).__name__} gives no {argument}; a Space does")
+
+    def write(self) -> Plan:
+        """Write everything."""
+        segments: list[list[emit.Function] | HostPhase] = [[]]
+        sequential_only = self._gathers_in_turn()
+        for phase in self.phases:
+            if isinstance(phase, Gather):
+                if phase.name in sequential_only:
+                    continue
+                function = emit.emit_gather(phase, self.lower(phase), self.names(phase), self.populations, self.parallel)
+            elif isinstance(phase, Decision) and self._label(phase) in self.host_decisions:
+                if phase.order != "synchronous":
+                    raise ScenarioError(f"{phase.where}: only a synchronous decision can be answered by a policy outside compiled code")
+                segments.append(HostPhase(phase))
+                segments.append([])
+                continue
+            else:
+                function = self._emit(phase)
+            current = segments[-1]
+            assert isinstance(current, list)
+            current.append(function)
+            self.functions.append(function)
+        return self._assemble(segments)
+
+    def _label(self, phase: Decision) -> str:
+        return f"{phase.population.name}.{phase.name}"
+
+    def _gathers_in_turn(self) -> set[str]:
+        used: set[str] = set()
+        direct: set[str] = set()
+        for phase in self.phases:
+            if isinstance(phase, AgentPhase):
+                in_turn = isinstance(phase, Update | Decision) and phase.order != "synchronous"
+                (direct if in_turn else used).update(gather.name for gather in phase.after)
+        return direct - used
+
+    def _emit(self, phase: Phase) -> emit.Function:
+        if isinstance(phase, Update | Decision):
+            if phase.order == "synchronous":
+                return emit.emit_update(
+                    phase, self.lower(phase), self.names(phase), self.populations, self.spaces, self.parallel
+                )
+            lowered = self.lower(phase, sequential=True)
+            gathers = [(gather, self.lower(gather, sequential=True)) for gather in phase.after]
+            written = {(phase.population.name, result.name) for result in emit.results_of(phase, lowered)}
+            written |= {(owner, name) for owner, name, _ in lowered.writes_others}
+            names = self.names(phase, True, frozenset(written))
+            return emit.emit_sequential(phase, lowered, gathers, names, self.populations, self.spaces)
+        if isinstance(phase, Send):
+            return emit.emit_send(phase, self.lower(phase), self.names(phase), self.populations, self.parallel)
+        assert isinstance(phase, Birth)
+        return emit.emit_birth(phase, self.lower(phase), self.names(phase), self.populations)
+
+    def _assemble(self, segments: list[list[emit.Function] | HostPhase]) -> Plan:
+        stops = list(self.scenario.declaration.stops)
+        host_phases = any(isinstance(segment, HostPhase) for segment in segments)
+        tail = Lines()
+        plan_segments: list[tuple[str, Names] | HostPhase] = []
+        last = len(segments) - 1
+        for number, segment in enumerate(segments):
+            if isinstance(segment, HostPhase):
+                plan_segments.append(segment)
+                continue
+            name = f"segment_{number}" if host_phases else "advance"
+            names = self._advance(tail, name, segment, stops if number == last else [], first=number == 0)
+            plan_segments.append((name, names))
+        source, origins = self._text(tail)
+        relations = {label: self._relation(key) for key, label in self.relations.items()}
+        gathers = {phase.name: phase for phase in self.phases if isinstance(phase, Gather)}
+        return Plan(source, self.streams, plan_segments, relations, gathers, stops, self.parallel, origins)
+
+    def _advance(self, code: Lines, name: str, functions: list[emit.Function], stops: list[Stop], first: bool) -> Names:
+        names = Names("", self.streams, self.relations, self.imports, self.choices)
+        for function in functions:
+            names.used |= function.names.used
+        names.use("status", "status")
+        body = Lines()
+        body.depth = 2
+        for number, stop in enumerate(stops):
+            if isinstance(stop, Unchanged):
+                for component in range(stop.field.field.rows):
+                    now = names.field(stop.field, component)
+                    dtype = str(stop.field.field.numpy_dtype)
+                    before = names.buffer(f"before_{number}_{component}", stop.field.population.name, dtype)
+                    body.line(f"{before}[:] = {now}")
+        for function in functions:
+            body.line(function.call)
+        with body.block("if status[0] != 0:"):
+            body.line("return step")
+        for number, stop in enumerate(stops):
+            test = self._stop_test(stop, number, names)
+            if test:
+                with body.block(f"if {test}:"):
+                    body.line(f"status[1] = {number + 1}")
+                    body.line("return step + 1")
+        code.line("@njit(cache=True, nogil=True, error_model='numpy')")
+        code.line(f"def {name}({', '.join(['first_step', 'steps', *sorted(names.used)])}):")
+        code.line("    for step in range(first_step, first_step + steps):")
+        code.lines.extend(body.lines)
+        code.line("    return first_step + steps")
+        code.line("")
+        return names
+
+    def _stop_test(self, stop: Stop, number: int, names: Names) -> str:
+        if isinstance(stop, When):
+            return ""
+        if isinstance(stop, Extinct):
+            return f"{names.living(stop.population)} == 0"
+        population = stop.field.population
+        order, living = names.order(population), names.living(population)
+        if isinstance(stop, Consensus):
+            function = names.imports("simengine.arrays.settled", "all_equal")
+            return f"{function}({names.field(stop.field)}, {order}, {living})"
+        function = names.imports("simengine.arrays.settled", "stays_within")
+        return " and ".join(
+            f"{function}(before_{number}_{component}, {names.field(stop.field, component)}, {order}, {living}, {stop.within!r})"
+            for component in range(stop.field.field.rows)
+        )
+
+    def _text(self, tail: Lines) -> tuple[str, list[tuple[int, int, Lowered]]]:
+        """Put the module together; also say which of its lines hold which lowered function."""
+        draws = sorted({name for low in self.lowered.values() for name in _draw_names(low.source)})
+        head = ['"""Generated from a scenario; changes made here are lost."""', "import numpy as np", "from numba import njit, prange"]
+        head += [f"from simengine.random.draws import {name.removeprefix('_draw_')} as {name}" for name in draws]
+        head += [f"from {module} import {name} as engine_{name}" for name, module in sorted(self.imports.items())]
+        head += sorted(self.globals.imports.values())
+        head += [f"{name} = {value}" for name, value in sorted(self.globals.constants.items())]
+        head.append("plain = njit(nogil=True, error_model='numpy')")
+        head.append("inlined = njit(nogil=True, error_model='numpy', forceinline=True)")
+        head.append(f"looped = njit(nogil=True, error_model='numpy', parallel={self.parallel})")
+        lines = "\n".join(head).split("\n")
+        for text in self.globals.functions.values():
+            lines += ["", "", "@inlined", *text.split("\n")]
+        origins = []
+        for lowered in self.lowered.values():
+            lines += ["", "", "@inlined"]
+            start = len(lines)
+            lines += lowered.source.split("\n")
+            origins.append((start, len(lines), lowered))
+        for function in self.functions:
+            lines += ["", "", "@looped" if function.parallel else "@plain", *function.source.rstrip("\n").split("\n")]
+        lines += ["", "", *tail.text().rstrip("\n").split("\n"), ""]
+        return "\n".join(lines), origins
+
+
+def all_relations(phases: list[Phase]) -> list[Relation]:
+    """The relations that gathers look over, inner ones of compositions included."""
+    found: dict[int, Relation] = {}
+    for phase in phases:
+        if isinstance(phase, Gather):
+            relation: Relation | None = phase.relation
+            while relation is not None:
+                found[id(relation)] = relation
+                relation = getattr(relation, "within", None)
+    return list(found.values())
+
+
+def relation_names(phases: list[Phase]) -> dict[int, str]:
+    """A name for every relation, unique in the module."""
+    names: dict[int, str] = {}
+    for relation in all_relations(phases):
+        label = relation.name or type(relation).__name__.lower()
+        while label in names.values():
+            label += "_inner"
+        names[id(relation)] = label
+    return names
+
+
+def _draw_names(source: str) -> set[str]:
+    import re
+
+    return set(re.findall(r"\b_draw_\w+", source))
+
+
+def write_module(scenario: Scenario, parallel: bool, host_decisions: frozenset[str] = frozenset()) -> Plan:
+    """Generate the module of a scenario instance."""
+    return ModuleWriter(scenario, parallel, host_decisions).write()
+
+
+def parameters_used(plan: Plan) -> Mapping[str, Any]:
+    """The scalars that the module asks for, by name."""
+    return {
+        name: binding
+        for segment in plan.segments
+        if not isinstance(segment, HostPhase)
+        for name, binding in segment[1].used.items()
+        if binding.kind == "parameter"
+    }

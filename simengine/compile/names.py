@@ -1,0 +1,156 @@
+"""The generated module's text and names: lines of code, and which host object each argument stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from simengine.relations.base import Relation
+from simengine.scenario.population import FieldReference, Population
+
+
+@dataclass(frozen=True)
+class Binding:
+    """What the host passes for one argument: ``kind`` and what identifies the object."""
+
+    kind: str
+    key: tuple[Any, ...] = ()
+
+
+class Lines:
+    """Indented lines of code."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.depth = 0
+
+    def line(self, text: str) -> None:
+        """Add a line."""
+        self.lines.append("    " * self.depth + text)
+
+    @contextmanager
+    def block(self, header: str) -> Iterator[None]:
+        """Add a line that opens a block, and indent until the context ends."""
+        self.line(header)
+        self.depth += 1
+        yield
+        self.depth -= 1
+
+    def text(self) -> str:
+        """All lines."""
+        return "\n".join(self.lines) + "\n"
+
+
+@dataclass
+class Streams:
+    """The named draws of a module; each gets a number, and the host derives its key from the seed."""
+
+    names: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def number(self, population: str, phase: str, name: str) -> int:
+        """The number of a stream, a new one when it is first asked for."""
+        key = (population, phase, name)
+        if key not in self.names:
+            self.names.append(key)
+        return self.names.index(key)
+
+
+class Names:
+    """The scope of one generated function (the `Scope` that relations see); asking for a name makes it an argument."""
+
+    def __init__(
+        self,
+        phase: str,
+        streams: Streams,
+        relations: Mapping[int, str],
+        imports: dict[str, str],
+        static: Mapping[int, tuple[Any, ...]],
+        sequential: bool = False,
+        written: frozenset[tuple[str, str]] = frozenset(),
+    ) -> None:
+        self.phase = phase
+        self.streams = streams
+        self.relations = relations
+        self.module_imports = imports
+        self.static_choices = static
+        self.sequential = sequential
+        self.written = written
+        self.used: dict[str, Binding] = {}
+        self.keys: dict[str, int] = {}
+
+    def use(self, name: str, kind: str, *key: Any) -> str:
+        """Make ``name`` an argument that stands for a host object."""
+        self.used[name] = Binding(kind, key)
+        return name
+
+    def ids(self, population: Population) -> str:
+        return self.use(f"{population.name}_ids", "ids", population.name)
+
+    def alive(self, population: Population) -> str:
+        return self.use(f"{population.name}_alive", "alive", population.name)
+
+    def order(self, population: Population) -> str:
+        return self.use(f"{population.name}_order", "order", population.name)
+
+    def living(self, population: Population) -> str:
+        return self.use(f"{population.name}_count", "count", population.name) + "[0]"
+
+    def field(self, reference: FieldReference, component: int = 0) -> str:
+        return self.array(reference.population.name, reference.field.name, component)
+
+    def array(self, population: str, name: str, component: int) -> str:
+        """One component of a field by names."""
+        return self.use(f"{population}_{name}_{component}", "field", population, name, component)
+
+    def accumulator(self, gather: str, name: str, component: int) -> str:
+        """The array in which a gather leaves one accumulator."""
+        return self.use(f"acc_{gather}_{name}_{component}", "accumulator", gather, name, component)
+
+    def buffer(self, name: str, population: str, dtype: str) -> str:
+        """An array by slot that lives as long as the run."""
+        return self.use(name, "buffer", name, population, dtype)
+
+    def parameter(self, name: str) -> str:
+        return self.use(f"p_{name}", "parameter", name)
+
+    def slot(self, population: Population, identity: str) -> str:
+        slot_of = self.imports("simengine.arrays.lookup", "slot_of")
+        return f"{slot_of}({self.order(population)}, {self.ids(population)}, {self.living(population)}, {identity})"
+
+    def identity(self, population: Population, slot: str) -> str:
+        """An expression for the id of a slot, -1 for nobody."""
+        return f"({self.ids(population)}[{slot}] if {slot} >= 0 else -1)"
+
+    def scalar(self, relation: Relation, name: str) -> str:
+        return self.use(f"{self.relations[id(relation)]}_{name}", "scalar", self.relations[id(relation)], name)
+
+    def work(self, relation: Relation, name: str) -> str:
+        label = self.relations[id(relation)]
+        return self.use(f"{label}_{name}_work", "work", label, name)
+
+    def static(self, relation: Relation) -> tuple[Any, ...]:
+        """The relation's choices that follow from the parameters."""
+        return self.static_choices[id(relation)]
+
+    def key(self, relation: Relation, name: str) -> str:
+        return self.draw_key(relation.source.name, name)
+
+    def draw_key(self, population: str, name: str) -> str:
+        """The variable that holds the key of a named draw of this phase, for this step (and event)."""
+        variable = f"key_{name}"
+        self.keys[variable] = self.streams.number(population, self.phase, name)
+        self.use("streams", "streams")
+        return variable
+
+    def imports(self, module: str, name: str) -> str:
+        self.module_imports[name] = module
+        return f"engine_{name}"
+
+
+def key_lines(code: Lines, names: Names, event: str) -> None:
+    """Emit the derivation of every key that the function uses."""
+    for variable, number in names.keys.items():
+        step_key = names.imports("simengine.random.draws", "step_key")
+        code.line(f"{variable} = {step_key}(streams[{number}], step, {event})")

@@ -1,0 +1,84 @@
+"""The state of a run: one array per field, ids, who lives, and the order by id."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simengine.scenario.population import Population
+from simengine.scenario.scenario import Scenario
+
+Array = NDArray[Any]
+
+
+class PopulationState:
+    """The arrays of one population, by storage slot.
+
+    ``fields[name]`` has shape (components or 1, capacity); ``order[:living]`` are the slots of the living by
+    ascending id; ``count[0]`` is how many live.
+    """
+
+    def __init__(self, population: Population, size: int, capacity: int) -> None:
+        self.population = population
+        self.capacity = capacity
+        self.ids = np.full(capacity, -1, np.int64)
+        self.ids[:size] = np.arange(size)
+        self.alive = np.zeros(capacity, np.bool_)
+        self.alive[:size] = True
+        self.order = np.full(capacity, -1, np.int64)
+        self.order[:size] = np.arange(size)
+        self.count = np.array([size], np.int64)
+        self.fields: dict[str, Array] = {
+            name: np.full((field.rows, capacity), field.default, field.numpy_dtype)
+            for name, field in {**population.fields, **population.inboxes}.items()
+        }
+        self.sorted_storage = False
+
+    @property
+    def living(self) -> int:
+        """How many live."""
+        return int(self.count[0])
+
+    def values(self, name: str) -> Array:
+        """A field of the living, by ascending id: shape (living,) or (living, components); a copy or a view."""
+        field = (self.population.fields | self.population.inboxes)[name]
+        table = self.fields[name]
+        if self.sorted_storage or self.population.dynamic:
+            table = table[:, self.order[: self.living]]
+        return table.T if field.components else table[0]
+
+    def living_ids(self) -> Array:
+        """The ids of the living, ascending."""
+        return self.ids[self.order[: self.living]]
+
+    def store_in(self, permutation: Array) -> None:
+        """Reorder the storage: slot ``k`` gets what slot ``permutation[k]`` held."""
+        self.ids[:] = self.ids[permutation]
+        self.alive[:] = self.alive[permutation]
+        for table in self.fields.values():
+            table[:] = table[:, permutation]
+        back = np.empty_like(permutation)
+        back[permutation] = np.arange(len(permutation))
+        self.order[: self.living] = back[self.order[: self.living]]
+        self.sorted_storage = True
+
+
+class State:
+    """The arrays of all populations of a scenario."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.populations: dict[str, PopulationState] = {}
+        for name, population in scenario.declaration.populations.items():
+            size = scenario.size_of(population, scenario.values)
+            capacity = scenario.capacity_of(population, scenario.values)
+            self.populations[name] = PopulationState(population, size, capacity)
+
+    def __getitem__(self, name: str) -> PopulationState:
+        return self.populations[name]
+
+    def capacities(self) -> Mapping[str, int]:
+        """The capacity of each population."""
+        return {name: state.capacity for name, state in self.populations.items()}

@@ -1,0 +1,63 @@
+"""Equal-bin histograms inside compiled kernels, and the plug-in entropy of their counts.
+
+The binning is that of :func:`numpy.histogram` with ``bins`` and ``range`` given, bit for bit: the edges are those of
+:func:`numpy.linspace`, bins are closed on the left, the last one on both sides, values outside are dropped.
+The entropy is the plain plug-in estimate; it is *not* corrected for the number of samples.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+UNDEFINED = 0.5
+"""The value given to an entropy of which nothing could be counted."""
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def equal_edges(low: float, high: float, bins: int) -> NDArray[np.float64]:
+    """Return the ``bins + 1`` edges of equal bins over ``[low, high]``, as ``numpy.linspace`` rounds them."""
+    edges = np.empty(bins + 1)
+    step = (high - low) / bins
+    for k in range(bins):
+        edges[k] = k * step + low
+    edges[bins] = high
+    return edges
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def bin_of(value: float, edges: NDArray[np.float64]) -> int:
+    """Return the bin of ``value`` between equally spaced ``edges`` (low < high), or -1 if it lies outside or is NaN."""
+    bins = edges.size - 1
+    low, high = edges[0], edges[bins]
+    if not (low <= value <= high):
+        return -1
+    index = min(int((value - low) / (high - low) * bins), bins - 1)
+    # The quotient may be off by one bin where the value lies within rounding of an edge; the edges decide.
+    if value < edges[index]:
+        index -= 1
+    elif index < bins - 1 and value >= edges[index + 1]:
+        index += 1
+    return index
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def plug_in_entropy(weights: NDArray[np.float64]) -> float:
+    """Return the Shannon entropy of non-negative ``weights`` (shape (B,)) divided by ln B, in [0, 1].
+
+    Weights are normalised to sum 1; empty bins add nothing. :data:`UNDEFINED` if all weights are zero.
+    """
+    total = 0.0
+    for k in range(weights.size):
+        total += weights[k]
+    if total == 0.0:
+        return UNDEFINED
+    entropy = 0.0
+    for k in range(weights.size):
+        if weights[k] > 0.0:
+            p = weights[k] / total
+            entropy -= p * math.log(p)
+    return min(entropy / math.log(weights.size), 1.0)

@@ -1,0 +1,119 @@
+"""What every relation provides: who looks, who is seen, and the loop that visits the seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from simengine.scenario.population import FieldReference, Population
+
+
+class Code(Protocol):
+    """Lines of the generated module, indented."""
+
+    def line(self, text: str) -> None:
+        """Add a line."""
+
+    def block(self, header: str) -> AbstractContextManager[None]:
+        """Add a line that opens a block, and indent until the context ends."""
+
+
+class Scope(Protocol):
+    """Names that a relation's loop may use; asking for one makes it an argument of the generated function."""
+
+    sequential: bool
+    written: frozenset[tuple[str, str]]
+
+    def ids(self, population: Population) -> str:
+        """The array of ids by slot."""
+
+    def alive(self, population: Population) -> str:
+        """The array of flags by slot; only for populations with births and deaths."""
+
+    def order(self, population: Population) -> str:
+        """The slots of the living by ascending id."""
+
+    def living(self, population: Population) -> str:
+        """The number of the living."""
+
+    def field(self, reference: FieldReference, component: int = 0) -> str:
+        """One component of a field, as a one-dimensional array by slot."""
+
+    def slot(self, population: Population, identity: str) -> str:
+        """An expression for the slot of an id, -1 for nobody."""
+
+    def scalar(self, relation: Relation, name: str) -> str:
+        """One of the relation's `scalars`."""
+
+    def work(self, relation: Relation, name: str) -> str:
+        """One of the relation's `work` arrays."""
+
+    def key(self, relation: Relation, name: str) -> str:
+        """The key of a named draw of the relation, for this step (and event)."""
+
+    def imports(self, module: str, name: str) -> str:
+        """A jitted function of the engine."""
+
+
+Body = Callable[[], None]
+
+
+class Relation:
+    """Who sees whom: each agent ``me`` of ``source`` sees agents ``other`` of ``target``.
+
+    A new relation is one file: a subclass with `visit`, and `prepare` when something is built once per phase.
+    """
+
+    source: Population
+    target: Population
+    gives: frozenset[str] = frozenset()
+    name: str = ""
+
+    def scalars(self, parameters: Mapping[str, Any]) -> dict[str, float]:
+        """Numbers that follow from the parameters, checked (``InputError``); available as ``scope.scalar``."""
+        return {}
+
+    def static(self, parameters: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Choices that follow from the parameters and change the generated code."""
+        return ()
+
+    def work(self, capacity: Mapping[str, int]) -> dict[str, tuple[str, int]]:
+        """Arrays to keep between steps: dtype and length by name."""
+        return {}
+
+    def prepare(self, code: Code, scope: Scope) -> None:
+        """Emit what is done once per phase and step, before any agent looks."""
+
+    def scratch(self, code: Code, scope: Scope) -> None:
+        """Emit the arrays that each thread needs of its own."""
+
+    def visit(self, code: Code, scope: Scope, body: Body) -> None:
+        """Emit the loop over the agents that ``me`` sees, in canonical order; ``body`` emits its inside.
+
+        ``me``, ``me_id`` are set; the loop sets ``other`` (a slot). The body must not be left by ``break``.
+        """
+        raise NotImplementedError
+
+    def commit(self, code: Code, scope: Scope, written: Mapping[tuple[str, str, int], str]) -> None:
+        """Emit what keeps written values legal; ``written`` maps (population, field, component) to variables."""
+
+    def populations(self) -> tuple[Population, ...]:
+        """The populations it joins."""
+        return (self.source, self.target)
+
+
+def resolve_number(value: Any, parameters: Mapping[str, Any], what: str) -> Any:
+    """A number given as itself, as a parameter's name, or as a function of the parameters."""
+    if isinstance(value, str):
+        return parameters[value]
+    if callable(value):
+        return value(_Namespace(parameters))
+    return value
+
+
+class _Namespace:
+    """Parameters as attributes."""
+
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
+        self.__dict__.update(parameters)

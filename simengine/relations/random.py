@@ -1,0 +1,116 @@
+"""Random: partners drawn afresh every step, uniformly or by weight, from all or within another relation."""
+
+from __future__ import annotations
+
+from simengine.errors import ScenarioError
+from simengine.relations.base import Body, Code, Relation, Scope
+from simengine.scenario.population import FieldReference, Population
+
+
+class Random(Relation):
+    """Each agent sees ``k`` different partners, drawn afresh every step (or event); fewer when fewer exist.
+
+    ``within`` limits the draw to the agents seen over another relation; ``weight`` (a non-negative field of the
+    partners) makes the chances proportional to it. Itself excluded. Cost without ``within``: k draws.
+    """
+
+    def __init__(
+        self,
+        source: Population,
+        k: int = 1,
+        *,
+        target: Population | None = None,
+        within: Relation | None = None,
+        weight: FieldReference | None = None,
+    ) -> None:
+        if k < 1:
+            raise ScenarioError(f"Random draws at least one partner, not {k}")
+        if within is not None and (within.source is not source or target not in (None, within.target)):
+            raise ScenarioError("Random(within=...): the inner relation must join the same populations")
+        self.source, self.k, self.within = source, k, within
+        self.target = within.target if within is not None else target or source
+        if weight is not None and weight.population is not self.target:
+            raise ScenarioError("Random(weight=...): the weight is a field of the partners")
+        self.weight = weight
+
+    def populations(self) -> tuple[Population, ...]:
+        """The populations it joins."""
+        return (self.source, self.target)
+
+    def prepare(self, code: Code, scope: Scope) -> None:
+        """Prepare the inner relation."""
+        if self.within is not None:
+            self.within.prepare(code, scope)
+
+    def scratch(self, code: Code, scope: Scope) -> None:
+        """Room for the partners drawn so far, and for the pool when there is one."""
+        code.line(f"chosen = np.empty({self.k}, np.int64)")
+        if self._pooled:
+            code.line(f"pool = np.empty({scope.order(self.target)}.shape[0], np.int64)")
+        if self.weight is not None:
+            code.line(f"pool_weight = np.empty({scope.order(self.target)}.shape[0], np.float64)")
+        if self.within is not None:
+            self.within.scratch(code, scope)
+
+    @property
+    def _pooled(self) -> bool:
+        return self.within is not None or self.weight is not None
+
+    def visit(self, code: Code, scope: Scope, body: Body) -> None:
+        """Draw partners one by one; each pick is its own block of the agent's draw."""
+        if self._pooled:
+            self._visit_pool(code, scope, body)
+            return
+        order, key = scope.order(self.target), scope.key(self, "partner")
+        without_me = self.source is self.target
+        pick_rank = scope.imports("simengine.arrays.partners", "pick_rank")
+        rank_of = scope.imports("simengine.arrays.lookup", "rank_of")
+        living = scope.living(self.target)
+        code.line(f"candidates = {living}" + (" - 1" if without_me else ""))
+        if without_me:
+            code.line(f"my_rank = {rank_of}({order}, {scope.ids(self.target)}, {living}, me_id)")
+        with code.block(f"for pick in range(min({self.k}, candidates)):"):
+            code.line(f"rank = {pick_rank}({key}, me_id, pick, candidates, chosen)")
+            if without_me:
+                with code.block("if rank >= my_rank:"):
+                    code.line("rank += 1")
+            code.line(f"other = {order}[rank]")
+            self._skip_dead(code, scope)
+            body()
+
+    def _skip_dead(self, code: Code, scope: Scope) -> None:
+        if self.target.dynamic and scope.sequential:
+            with code.block(f"if not {scope.alive(self.target)}[other]:"):
+                code.line("continue")
+
+    def _visit_pool(self, code: Code, scope: Scope, body: Body) -> None:
+        key = scope.key(self, "partner")
+        code.line("pool_size = 0")
+
+        def keep() -> None:
+            code.line("pool[pool_size] = other")
+            if self.weight is not None:
+                code.line(f"pool_weight[pool_size] = {scope.field(self.weight)}[other]")
+            code.line("pool_size += 1")
+
+        if self.within is not None:
+            self.within.visit(code, scope, keep)
+        else:
+            with code.block(f"for rank in range({scope.living(self.target)}):"):
+                code.line(f"other = {scope.order(self.target)}[rank]")
+                if self.source is self.target:
+                    with code.block("if other == me:"):
+                        code.line("continue")
+                keep()
+        with code.block(f"for pick in range(min({self.k}, pool_size)):"):
+            if self.weight is None:
+                pick = scope.imports("simengine.arrays.partners", "pick_rank")
+                code.line(f"other = pool[{pick}({key}, me_id, pick, pool_size, chosen)]")
+            else:
+                pick = scope.imports("simengine.arrays.partners", "pick_weighted")
+                code.line(f"at = {pick}({key}, me_id, pick, pool_size, pool_weight)")
+                with code.block("if at < 0:"):
+                    code.line("break")
+                code.line("other = pool[at]")
+            self._skip_dead(code, scope)
+            body()

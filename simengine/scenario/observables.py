@@ -1,0 +1,159 @@
+"""Observables: what a run measures. They know neither their stride nor the store.
+
+An observable accumulates a state from views of the populations (``update``), states add up (``merge``), and
+``finalise`` turns the state into values. The state is made of arrays and numbers, so that it can be checkpointed.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+from simengine.errors import ScenarioError
+
+
+@dataclass(frozen=True)
+class Output:
+    """One recorded variable of an observable: its name, unit, long name, extra dims and attributes.
+
+    With ``uncertain`` the file also holds ``name_standard_error``, with ``null`` ``name_null_mean`` and ``name_null_sd``.
+    """
+
+    name: str
+    unit: str = "1"
+    long_name: str = ""
+    dims: tuple[str, ...] = ()
+    dtype: str = "float64"
+    uncertain: bool = False
+    null: bool = False
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A value with, where they are known, its standard error and the mean and sd of its null."""
+
+    value: Any
+    standard_error: float | None = None
+    null_mean: float | None = None
+    null_sd: float | None = None
+
+
+@runtime_checkable
+class Observable(Protocol):
+    """What the run loop needs of an observable."""
+
+    name: str
+    outputs: tuple[Output, ...]
+
+    def begin(self) -> Any:
+        """Return an empty state."""
+
+    def update(self, state: Any, view: Any) -> Any:
+        """Return the state after seeing the agents of one view (a shard, or everyone)."""
+
+    def merge(self, state: Any, other: Any) -> Any:
+        """Return the state of two groups of agents seen apart."""
+
+    def finalise(self, state: Any, view: Any) -> Mapping[str, Any]:
+        """Return a value, or `Measured`, for every output."""
+
+
+@dataclass(eq=False)
+class FunctionObservable:
+    """An observable written as one function of all agents, ``def mean_opinion(agents, p): ...``.
+
+    Its state is the view itself: a function of all agents cannot be merged from parts, so parts are put together
+    before it is called.
+    """
+
+    function: Callable[..., Any]
+    outputs: tuple[Output, ...]
+    name: str = ""
+    summary: str = ""
+
+    def __post_init__(self) -> None:
+        self.name = self.function.__name__
+        self.arguments = tuple(inspect.signature(self.function).parameters)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the author's function."""
+        return self.function(*args, **kwargs)
+
+    def begin(self) -> Any:
+        """Start with nobody seen."""
+        return []
+
+    def update(self, state: Any, view: Any) -> Any:
+        """Keep the view."""
+        return [*state, view]
+
+    def merge(self, state: Any, other: Any) -> Any:
+        """Put the views of two groups together."""
+        return [*state, *other]
+
+    def finalise(self, state: Any, view: Any) -> Mapping[str, Any]:
+        """Call the function on everyone."""
+        whole = state[0] if len(state) == 1 else state[0].joined(state[1:])
+        value = self.function(**whole.arguments(self.arguments, self.name))
+        if len(self.outputs) == 1 and not isinstance(value, Mapping):
+            return {self.outputs[0].name: value}
+        if not isinstance(value, Mapping):
+            raise ScenarioError(f"observable {self.name}: return a dict of {', '.join(o.name for o in self.outputs)}")
+        return value
+
+
+def observable(
+    function: Callable[..., Any] | None = None,
+    *,
+    unit: str = "1",
+    long_name: str = "",
+    outputs: tuple[Output, ...] = (),
+    dtype: str = "float64",
+    uncertain: bool = False,
+    null: bool = False,
+) -> Any:
+    """Declare an observable as a function of the populations, by name: ``def gini(agents): ...``.
+
+    It gets numpy arrays ordered by agent id and returns a number or `Measured` (or, with several ``outputs``, a
+    dict of them). ``unit`` and ``long_name`` go to the file; the docstring is the long name when none is given.
+    """
+
+    def declare(function: Callable[..., Any]) -> FunctionObservable:
+        described = long_name or (inspect.getdoc(function) or function.__name__.replace("_", " ")).split("\n")[0].rstrip(".")
+        declared = outputs or (Output(function.__name__, unit, described, (), dtype, uncertain, null),)
+        return FunctionObservable(function, declared, summary=described)
+
+    return declare if function is None else declare(function)
+
+
+@dataclass(frozen=True, eq=False)
+class Strided:
+    """An observable together with its own stride, in steps."""
+
+    observable: Observable
+    every: int
+
+
+def every(steps: int, observed: Observable) -> Strided:
+    """Give an observable of a scenario its own stride: ``observe = [every(10, spectrum)]``."""
+    if steps < 1:
+        raise ScenarioError(f"every(): a stride is at least 1 step, not {steps}")
+    return Strided(observed, steps)
+
+
+def strides(declared: Any, owner: str) -> tuple[Strided, ...]:
+    """The observables of a scenario class, each with its stride."""
+    found = []
+    for item in declared or ():
+        strided = item if isinstance(item, Strided) else Strided(item, 1)
+        if not isinstance(strided.observable, Observable):
+            raise ScenarioError(f"{owner}.observe: {item!r} is no observable; declare it with @observable")
+        found.append(strided)
+    names = [output.name for strided in found for output in strided.observable.outputs]
+    for name in names:
+        if names.count(name) > 1:
+            raise ScenarioError(f"{owner}.observe: two observables record {name!r}")
+    return tuple(found)

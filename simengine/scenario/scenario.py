@@ -1,0 +1,173 @@
+"""The scenario: typed parameters, populations, relations, phases, observables and a stop condition in one class."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from simengine.errors import InputError, ScenarioError
+from simengine.relations.base import Relation
+from simengine.scenario import observables, parameters, stop
+from simengine.scenario.phases import AgentPhase, Gather, Phase
+from simengine.scenario.population import Population
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What a scenario class declares, found once when the class is defined."""
+
+    parameters: parameters.ParameterSet
+    populations: dict[str, Population]
+    relations: dict[str, Relation]
+    phases: dict[str, Phase]
+    observables: tuple[observables.Strided, ...]
+    stops: tuple[stop.Stop, ...]
+
+
+@dataclass(frozen=True)
+class Regimes:
+    """Canonical configurations as data: defaults that apply when the parameters ``by`` have the given values."""
+
+    by: tuple[str, ...]
+    table: Mapping[tuple[Any, ...], Mapping[str, Any]]
+
+    def defaults(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The regime's values, empty when none is chosen."""
+        return self.table.get(tuple(values[name] for name in self.by), {})
+
+
+class Scenario:
+    """Base of every scenario; subclass it and declare the nouns as class attributes (see CONTRIBUTING).
+
+    An instance holds the parameters' values as attributes; ``start`` fills the populations, ``check`` refuses
+    combinations of parameters that make no sense.
+    """
+
+    declaration: ClassVar[Declaration]
+    regimes: ClassVar[Regimes | None] = None
+    observe: ClassVar[Any] = ()
+    stop: ClassVar[Any] = ()
+    reference: ClassVar[str] = ""
+    default_steps: ClassVar[int] = 1000
+    time_step: ClassVar[str | float] = 1.0
+    time_unit: ClassVar[str] = "1"
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.declaration = _declare(cls)
+
+    def __init__(self, values: Mapping[str, Any], implied: Mapping[str, Any] | None = None) -> None:
+        """Take parameters given by the user (``values``) and by a start state (``implied``), and fill in the rest.
+
+        Precedence: given > start > regime > default.
+        """
+        declared = self.declaration.parameters
+        declared.check_names(values)
+        chosen = {**(implied or {}), **values}
+        if self.regimes is not None:
+            selectors = declared.validate({name: chosen[name] for name in self.regimes.by if name in chosen})
+            chosen = {**self.regimes.defaults(selectors), **chosen}
+        self.values: dict[str, Any] = declared.validate(chosen)
+        for name, value in self.values.items():
+            setattr(self, name, value)
+        self.check()
+        for label, relation in self.declaration.relations.items():
+            try:
+                relation.scalars(self.values)
+            except InputError as error:
+                raise InputError(f"{type(self).__name__}.{label}: {error}") from None
+
+    def start(self, **populations: Any) -> None:
+        """Fill the populations; override with the populations' names and ``draw`` as arguments."""
+
+    def check(self) -> None:
+        """Raise through `require` when the parameters contradict one another; override when they can."""
+
+    @staticmethod
+    def require(condition: bool, message: str) -> None:
+        """Raise ``InputError(message)`` unless the condition holds."""
+        if not condition:
+            raise InputError(message)
+
+    @classmethod
+    def size_of(cls, population: Population, values: Mapping[str, Any]) -> int:
+        """How many agents of a population there are at the start."""
+        return int(values[population.size] if isinstance(population.size, str) else population.size)
+
+    @classmethod
+    def capacity_of(cls, population: Population, values: Mapping[str, Any]) -> int:
+        """How many agents of a population there is room for."""
+        if population.capacity is None:
+            return cls.size_of(population, values)
+        capacity = values[population.capacity] if isinstance(population.capacity, str) else population.capacity
+        return int(capacity)
+
+    @classmethod
+    def summary(cls) -> str:
+        """The first line of the docstring."""
+        return (inspect.getdoc(cls) or cls.__name__).split("\n")[0]
+
+    @property
+    def dt(self) -> float:
+        """Model time per step."""
+        return float(self.values[self.time_step]) if isinstance(self.time_step, str) else float(self.time_step)
+
+
+def _declare(cls: type[Scenario]) -> Declaration:
+    namespace: dict[str, Any] = {}
+    for base in reversed(cls.__mro__):
+        if base is not object and base is not Scenario:
+            namespace.update(vars(base))
+    try:
+        annotations = typing.get_type_hints(cls, localns=dict(vars(cls)))
+    except NameError as error:
+        raise ScenarioError(f"{cls.__name__}: a type annotation is unknown: {error}") from None
+    declared = parameters.ParameterSet(cls.__name__, parameters.collect(cls, annotations, namespace))
+    populations = {name: value for name, value in namespace.items() if isinstance(value, Population)}
+    for name, found in populations.items():
+        found.bind(name)
+        for size in (found.size, found.capacity):
+            if isinstance(size, str) and size not in declared.parameters:
+                raise ScenarioError(f"{cls.__name__}.{name}: its size names no parameter {size!r}")
+    if not populations:
+        raise ScenarioError(f"{cls.__name__} declares no population")
+    relations = {name: value for name, value in namespace.items() if isinstance(value, Relation)}
+    phases = {name: value for name, value in namespace.items() if isinstance(value, Phase)}
+    for label, relation in relations.items():
+        relation.name = label
+    for phase in phases.values():
+        phase.check_arguments(set(populations))
+        for name in phase.when:
+            if name not in declared.parameters:
+                raise ScenarioError(f"{phase.where}: when= names no parameter {name!r}")
+        if isinstance(phase, AgentPhase):
+            _check_gathers(phase)
+    return Declaration(
+        declared, populations, relations, phases,
+        observables.strides(namespace.get("observe", ()), cls.__name__),
+        stop.checked(namespace.get("stop", ()), cls.__name__),
+    )  # fmt: skip
+
+
+def _check_gathers(phase: AgentPhase) -> None:
+    seen: set[str] = set()
+    for gathered in phase.after:
+        if gathered.relation.source is not phase.population:
+            raise ScenarioError(f"{phase.where}: {phase.name} follows {gathered.name}, which another population gathers")
+        for name in gathered.accumulators:
+            if name in seen:
+                raise ScenarioError(f"{phase.where}: two gathers collect {name!r}; rename one")
+            seen.add(name)
+
+
+def active(phases: Mapping[str, Phase], values: Mapping[str, Any]) -> list[Phase]:
+    """The phases that run for these parameter values, in order."""
+    return [phase for phase in phases.values() if all(values[name] == wanted for name, wanted in phase.when.items())]
+
+
+def gathers_of(phases: list[Phase]) -> list[Gather]:
+    """The gathers among phases."""
+    return [phase for phase in phases if isinstance(phase, Gather)]

@@ -1,0 +1,108 @@
+"""Stop conditions: when a run ends before its ceiling of steps. Checked after every step, whatever is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from simengine.errors import ScenarioError
+from simengine.scenario.population import FieldReference, Population
+
+
+@dataclass(frozen=True)
+class Unchanged:
+    """No value of the field moved by more than ``within`` in the last step."""
+
+    field: FieldReference
+    within: float
+
+    @property
+    def reason(self) -> str:
+        """What the file says when it ended the run."""
+        return f"{self.field} unchanged within {self.within:g}"
+
+
+@dataclass(frozen=True)
+class Consensus:
+    """All living agents hold the same value."""
+
+    field: FieldReference
+
+    @property
+    def reason(self) -> str:
+        """What the file says when it ended the run."""
+        return f"consensus of {self.field}"
+
+
+@dataclass(frozen=True)
+class Extinct:
+    """Nobody of the population lives."""
+
+    population: Population
+
+    @property
+    def reason(self) -> str:
+        """What the file says when it ended the run."""
+        return f"{self.population.name} extinct"
+
+
+@dataclass(frozen=True)
+class When:
+    """A function of the scenario's populations (numpy, like an observable's) returned true."""
+
+    function: Callable[..., Any]
+
+    @property
+    def reason(self) -> str:
+        """What the file says when it ended the run."""
+        return self.function.__name__
+
+
+Stop = Unchanged | Consensus | Extinct | When
+
+
+def unchanged(field: FieldReference, *, within: float = 0.0) -> Unchanged:
+    """Stop when no agent's value of ``field`` changed by more than ``within`` in a step."""
+    if not isinstance(field, FieldReference):
+        raise ScenarioError("unchanged() takes a field, as in unchanged(agents.opinion, within=1e-12)")
+    if not within >= 0:
+        raise ScenarioError(f"unchanged(within=...) is not negative, got {within}")
+    return Unchanged(field, within)
+
+
+def consensus(field: FieldReference) -> Consensus:
+    """Stop when all living agents hold the same value of ``field``."""
+    if not isinstance(field, FieldReference) or field.field.components:
+        raise ScenarioError("consensus() takes a scalar field, as in consensus(agents.opinion)")
+    return Consensus(field)
+
+
+def extinct(population: Population) -> Extinct:
+    """Stop when nobody of ``population`` lives."""
+    if not isinstance(population, Population):
+        raise ScenarioError("extinct() takes a population, as in extinct(agents)")
+    return Extinct(population)
+
+
+def stop_when(function: Callable[..., Any]) -> When:
+    """Stop when ``function(agents, p, step)`` (arguments by name, numpy arrays) returns true.
+
+    It is called after every step, so the run returns from compiled code each time.
+    """
+    return When(function)
+
+
+def checked(stops: Any, owner: str) -> tuple[Stop, ...]:
+    """The stop conditions of a scenario class as a tuple."""
+    listed = stops if isinstance(stops, tuple | list) else () if stops is None else (stops,)
+    for stop in listed:
+        if not isinstance(stop, Unchanged | Consensus | Extinct | When):
+            raise ScenarioError(f"{owner}.stop: {stop!r} is no stop condition; use unchanged(), consensus(), extinct() or stop_when()")
+    return tuple(listed)
+
+
+def reasons(stops: Mapping[int, Stop] | tuple[Stop, ...]) -> list[str]:
+    """The texts of several conditions."""
+    listed = stops.values() if isinstance(stops, Mapping) else stops
+    return [stop.reason for stop in listed]

@@ -1,0 +1,53 @@
+"""Opening what a run left: a finished file, or the segments of one that was killed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import xarray as xr
+
+from simengine.errors import StoreError
+from simengine.store.files import PARTS_SUFFIX, parts_of, store_errors
+from simengine.store.segments import read_parts
+
+
+def open_run(path: str | os.PathLike[str]) -> xr.Dataset:
+    """Open a run.
+
+    Parameters
+    ----------
+    path
+        A finished file (opened lazily, like `xarray.open_dataset`), or one whose ``path.parts/`` a killed or
+        running process left (its closed segments are loaded into memory), or such a folder itself. A finished
+        file takes precedence over a folder of the same name.
+
+    Returns
+    -------
+    xarray.Dataset
+        With the attributes as stored; `decode_attributes` gives Python values. That of an unfinished run has
+        no ``content_hash`` and the attribute ``unfinished = 1``.
+
+    Raises
+    ------
+    StoreError
+        If there is no run, or the file is damaged or of another kind.
+    """
+    path = Path(path)
+    with store_errors(f"open {path}"):
+        if path.name.endswith(PARTS_SUFFIX) and path.is_dir():
+            return _unfinished(path)
+        if path.is_file():
+            try:
+                return xr.open_dataset(path, engine="netcdf4")
+            except ValueError as error:
+                raise StoreError(f"cannot open {path}: {error}") from error
+        if parts_of(path).is_dir():
+            return _unfinished(parts_of(path))
+        raise StoreError(f"there is no run file {path}")
+
+
+def _unfinished(parts: Path) -> xr.Dataset:
+    dataset = read_parts(parts)
+    dataset.attrs["unfinished"] = 1
+    return dataset

@@ -1,0 +1,209 @@
+"""Rows in memory: checked, typed and buffered until they are written as one block per variable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simengine.errors import StoreError, nearest
+from simengine.store.layout import STEP_OF, Layout, Variable
+
+_FIRST_ROWS = 64
+
+
+class Column:
+    """The buffered rows of one variable: an array of shape (capacity, *row shape)."""
+
+    def __init__(self, variable: Variable, shape: tuple[int, ...], capacity: int) -> None:
+        self.variable = variable
+        self.name = variable.name
+        self.dtype = variable.storage_dtype
+        self.kind = self.dtype.kind
+        self.fill = variable.fill_value
+        self.shape = shape
+        self.rows: NDArray[Any] = np.empty((capacity, *shape), self.dtype)
+        self.missing = False
+        self._held_fill = False
+
+    def put(self, index: int, value: Any) -> None:
+        """Store one row; ``None`` stands for a missing one.
+
+        Raises
+        ------
+        StoreError
+            If the shape differs, the values do not fit the dtype without loss, or an integer that marks
+            missing values was recorded as a number in a variable that also has missing rows.
+        """
+        if value is None:
+            if self._held_fill:
+                raise self._ambiguous()
+            self.rows[index] = self.fill
+            return
+        array = np.asarray(value)
+        if array.dtype != self.dtype or self.kind == "O":
+            array = self._converted(array)
+        if array.shape != self.shape:
+            raise StoreError(f"variable {self.name!r} has rows of shape {self.shape}, got {array.shape}")
+        if self.kind in "iu" and (array == self.fill).any():
+            self._held_fill = True
+            if self.missing:
+                raise self._ambiguous()
+        self.rows[index] = array.item() if self.kind == "O" and not self.shape else array
+
+    def resize(self, capacity: int) -> None:
+        """Make room for ``capacity`` rows, keeping those that are there."""
+        rows = np.empty((capacity, *self.shape), self.dtype)
+        rows[: len(self.rows)] = self.rows
+        self.rows = rows
+
+    def _converted(self, array: NDArray[Any]) -> NDArray[Any]:
+        if self.kind == "O":
+            return self._texts(array)
+        if array.dtype.kind == "b" or (self.kind == "f" and array.dtype.kind in "fiu"):
+            return array
+        if array.dtype.kind in "iu" and self.kind in "iu" and self.variable.dtype != "bool":
+            limits = np.iinfo(self.dtype)
+            if array.size == 0 or (int(array.min()) >= limits.min and int(array.max()) <= limits.max):
+                return array.astype(self.dtype)
+            raise StoreError(
+                f"variable {self.name!r} is {self.dtype}: {array.min()} to {array.max()} does not fit "
+                f"{limits.min} to {limits.max}"
+            )
+        raise StoreError(
+            f"variable {self.name!r} is {self.variable.dtype}, got {array.dtype} {_shown(array)}"
+        )
+
+    def _texts(self, array: NDArray[Any]) -> NDArray[Any]:
+        for text in array.flat:
+            if not isinstance(text, str):
+                raise StoreError(f"variable {self.name!r} is text, got {type(text).__name__} {text!r}")
+            if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+                raise StoreError(f"variable {self.name!r} cannot hold {text!r}: NUL or lone surrogate")
+        return array.astype(object)
+
+    def _ambiguous(self) -> StoreError:
+        return StoreError(
+            f"variable {self.name!r} holds {self.fill}, which marks missing rows in {self.dtype}, and has "
+            "such rows; choose a wider dtype"
+        )
+
+
+class Table:
+    """Rows along one unlimited dimension, with their step numbers and times.
+
+    Parameters
+    ----------
+    layout, dim
+        The layout, and ``"time"`` or ``"snapshot_time"``.
+    max_rows, max_bytes
+        When either is reached the table is `full`; None for a table that grows without limit.
+    """
+
+    def __init__(
+        self, layout: Layout, dim: str, max_rows: int | None = None, max_bytes: int | None = None
+    ) -> None:
+        self.dim = dim
+        variables = layout.of(dim)
+        shapes = [layout.row_shape(variable) for variable in variables]
+        row_bytes = 16 + sum(
+            variable.storage_dtype.itemsize * int(np.prod(shape, dtype=np.int64))
+            for variable, shape in zip(variables, shapes, strict=True)
+        )
+        limits = [limit for limit in (max_rows, max_bytes and max_bytes // row_bytes) if limit is not None]
+        self._limit = max(1, min(limits)) if limits else None
+        self._max_bytes = max_bytes
+        self._capacity = min(_FIRST_ROWS, max(1, (1 << 20) // row_bytes), self._limit or _FIRST_ROWS)
+        axes = layout.axes()
+        self._time = Column(axes[dim], (), self._capacity)
+        self._step = Column(axes[STEP_OF[dim]], (), self._capacity)
+        self._columns = [
+            Column(variable, shape, self._capacity) for variable, shape in zip(variables, shapes, strict=True)
+        ]
+        self._names = frozenset(column.name for column in self._columns)
+        self._texts = [column for column in self._columns if column.kind == "O"]
+        self._text_bytes = 0
+        self._last_step: int | None = None
+        self.count = 0
+
+    def add(self, step: int, time: float, row: Mapping[str, Any]) -> None:
+        """Add one row; names that are absent (or None) are missing in it.
+
+        Raises
+        ------
+        StoreError
+            If a name is unknown, a shape or type differs, or the step is not later than the last; the row is
+            then not there at all.
+        """
+        if self._last_step is not None and step <= self._last_step:
+            raise StoreError(f"step {step} along {self.dim!r} is not later than the last, {self._last_step}")
+        if not row.keys() <= self._names:
+            name = next(name for name in row if name not in self._names)
+            raise StoreError(f"no variable {name!r} along {self.dim!r}{nearest(str(name), self._names)}")
+        index = self.count
+        if index == self._capacity:
+            self._grow()
+        absent = []
+        for column in self._columns:
+            value = row.get(column.name)
+            if value is None:
+                absent.append(column)
+            column.put(index, value)
+        self._time.put(index, time)
+        self._step.put(index, step)
+        for column in absent:
+            column.missing = True
+        for column in self._texts:
+            self._text_bytes += sum(map(len, np.asarray(column.rows[index]).flat))
+        self._last_step = int(step)
+        self.count = index + 1
+
+    @property
+    def full(self) -> bool:
+        """Whether the rows should be written before the next one is added."""
+        if self._max_bytes is not None and self._text_bytes > self._max_bytes:
+            return True
+        return self._limit is not None and self.count >= self._limit
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return all recorded rows by variable name, time and step included; views of the buffers."""
+        return {column.name: column.rows[: self.count] for column in (self._time, self._step, *self._columns)}
+
+    def missing(self) -> set[str]:
+        """Return the variables of which some row was missing since the table began."""
+        return {column.name for column in self._columns if column.missing}
+
+    def clear(self) -> None:
+        """Forget the rows; they were written."""
+        self.count = 0
+        self._text_bytes = 0
+
+    def _grow(self) -> None:
+        self._capacity = min(2 * self._capacity, self._limit or 2 * self._capacity)
+        for column in (self._time, self._step, *self._columns):
+            column.resize(self._capacity)
+
+
+def checked_static(layout: Layout, values: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+    """Return the values of static variables, checked like a row and copied.
+
+    Raises
+    ------
+    StoreError
+        If a name is unknown, or a shape or type differs.
+    """
+    declared = {variable.name: variable for variable in layout.of("")}
+    found = {}
+    for name, value in values.items():
+        if name not in declared:
+            raise StoreError(f"no static variable {name!r}{nearest(str(name), declared)}")
+        column = Column(declared[name], layout.row_shape(declared[name]), 1)
+        column.put(0, value)
+        found[name] = column.rows[0] if column.shape else np.asarray(column.rows[0], column.dtype)
+    return found
+
+
+def _shown(array: NDArray[Any]) -> str:
+    return repr(array.item()) if array.ndim == 0 else f"array of shape {array.shape}"
