@@ -1,1 +1,133 @@
-"""A distributed simulation engine for multi-agent social systems."""
+"""A distributed simulation engine for multi-agent social systems.
+
+What is named here is the public interface; everything else is private and may change. Names are loaded when they
+are first used, so that importing simengine costs little.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from simengine.errors import InputError, RunError, ScenarioError, SimengineError, StoreError
+    from simengine.policies.answers import Asked, Policy
+    from simengine.random.streams import AgentDraws
+    from simengine.relations.chosen import Chosen, ChosenBy, Mates, Members, Owner
+    from simengine.relations.everyone import Everyone
+    from simengine.relations.matching import Matching
+    from simengine.relations.random import Random
+    from simengine.relations.space import Space
+    from simengine.run.api import open, run  # noqa: A004
+    from simengine.scenario.observables import Measured, Observable, Output, every, observable
+    from simengine.scenario.parameters import param
+    from simengine.scenario.phases import (
+        birth,
+        count,
+        counted,
+        decision,
+        drawn,
+        events,
+        gather,
+        highest,
+        lowest,
+        lowest_id,
+        running,
+        send,
+        summed,
+        total,
+        update,
+    )
+    from simengine.scenario.population import NOBODY, field, population, reference, vector
+    from simengine.scenario.scenario import Regimes, Scenario
+    from simengine.scenario.stop import consensus, extinct, stop_when, unchanged
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "simengine.errors": ("InputError", "RunError", "ScenarioError", "SimengineError", "StoreError"),
+    "simengine.policies.answers": ("Asked", "Policy"),
+    "simengine.random.streams": ("AgentDraws",),
+    "simengine.relations.chosen": ("Chosen", "ChosenBy", "Mates", "Members", "Owner"),
+    "simengine.relations.everyone": ("Everyone",),
+    "simengine.relations.matching": ("Matching",),
+    "simengine.relations.random": ("Random",),
+    "simengine.relations.space": ("Space",),
+    "simengine.run.api": ("open", "run"),
+    "simengine.scenario.observables": ("Measured", "Observable", "Output", "every", "observable"),
+    "simengine.scenario.parameters": ("param",),
+    "simengine.scenario.phases": (
+        "birth", "count", "counted", "decision", "drawn", "events", "gather", "highest", "lowest", "lowest_id",
+        "running", "send", "summed", "total", "update",
+    ),
+    "simengine.scenario.population": ("NOBODY", "field", "population", "reference", "vector"),
+    "simengine.scenario.scenario": ("Regimes", "Scenario"),
+    "simengine.scenario.stop": ("consensus", "extinct", "stop_when", "unchanged"),
+}  # fmt: skip
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = [
+    "NOBODY",
+    "AgentDraws",
+    "Asked",
+    "Chosen",
+    "ChosenBy",
+    "Everyone",
+    "InputError",
+    "Matching",
+    "Mates",
+    "Measured",
+    "Members",
+    "Observable",
+    "Output",
+    "Owner",
+    "Policy",
+    "Random",
+    "Regimes",
+    "RunError",
+    "Scenario",
+    "ScenarioError",
+    "SimengineError",
+    "Space",
+    "StoreError",
+    "birth",
+    "consensus",
+    "count",
+    "counted",
+    "decision",
+    "drawn",
+    "events",
+    "every",
+    "extinct",
+    "field",
+    "gather",
+    "highest",
+    "lowest",
+    "lowest_id",
+    "observable",
+    "open",
+    "param",
+    "population",
+    "reference",
+    "run",
+    "running",
+    "send",
+    "stop_when",
+    "summed",
+    "total",
+    "unchanged",
+    "update",
+    "vector",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'simengine' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_MODULE_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

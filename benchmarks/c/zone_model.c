@@ -133,8 +133,11 @@ static void sort_by_cell(Model *m) {
     m->spare_id = t;
 }
 
+/* Copy who is in the 27 cells around (a, b, c), displaced to the nearest image. The runs are listed first: the
+ * copying loop is then free of the branches that find them. */
 static int gather_candidates(Model *m, int a, int b, int c, int *own) {
-    int side = m->side, count = 0;
+    int side = m->side, count = 0, runs = 0, low[18], length[18];
+    double shift[18][3];
     for (int da = -1; da <= 1; da++) {
         int pa = a + da;
         double sx = 0;
@@ -143,38 +146,42 @@ static int gather_candidates(Model *m, int a, int b, int c, int *own) {
             int pb = b + db;
             double sy = 0;
             if (pb < 0) { pb += side; sy = -m->box; } else if (pb >= side) { pb -= side; sy = m->box; }
-            int dc = -1;
-            while (dc <= 1) {
-                int pc = c + dc, run = 1;
+            const int32_t *row = m->start + (pa * side + pb) * side;
+            for (int part = 0; part < 3; part++) {
+                int from = c > 0 ? c - 1 : 0, to = c + 2 < side ? c + 2 : side;
                 double sz = 0;
-                if (pc < 0) { pc += side; sz = -m->box; }
-                else if (pc >= side) { pc -= side; sz = m->box; }
-                else while (dc + run <= 1 && c + dc + run < side) run++;
-                int row = (pa * side + pb) * side + pc;
-                int lo = m->start[row], hi = m->start[row + run], len = hi - lo;
-                if (count + len + PAD > m->capacity) {
-                    fprintf(stderr, "too many candidates\n");
-                    exit(1);
+                if (part == 0) {
+                    if (c > 0) continue;
+                    from = side - 1; to = side; sz = -m->box;
+                } else if (part == 2) {
+                    if (c < side - 1) continue;
+                    from = 0; to = 1; sz = m->box;
                 }
-                if (!da && !db && dc <= 0 && dc + run > 0)
-                    *own = count + m->start[(a * side + b) * side + c] - lo;
-                const double shift[3] = {sx, sy, sz};
-                for (int f = 0; f < 3; f++) {
-                    const double *restrict from = m->state[f] + lo;
-                    double *restrict to = m->candidate[f] + count;
-                    double add = shift[f];
-                    for (int k = 0; k < len; k += 8)
-                        _mm512_storeu_pd(to + k, _mm512_add_pd(_mm512_loadu_pd(from + k), _mm512_set1_pd(add)));
-                }
-                for (int f = 3; f < 6; f++) {
-                    const double *restrict from = m->state[f] + lo;
-                    double *restrict to = m->candidate[f] + count;
-                    for (int k = 0; k < len; k += 8) _mm512_storeu_pd(to + k, _mm512_loadu_pd(from + k));
-                }
-                count += len;
-                dc += run;
+                if (!da && !db && part == 1) *own = count + row[c] - row[from];
+                low[runs] = row[from];
+                length[runs] = row[to] - row[from];
+                shift[runs][0] = sx; shift[runs][1] = sy; shift[runs][2] = sz;
+                count += length[runs++];
             }
         }
+    }
+    if (count + PAD > m->capacity) {
+        fprintf(stderr, "too many candidates\n");
+        exit(1);
+    }
+    count = 0;
+    for (int r = 0; r < runs; r++) {
+        const __m512d sx = _mm512_set1_pd(shift[r][0]), sy = _mm512_set1_pd(shift[r][1]);
+        const __m512d sz = _mm512_set1_pd(shift[r][2]);
+        for (int k = 0; k < length[r]; k += 8) {
+            int from = low[r] + k, to = count + k;
+            _mm512_storeu_pd(m->candidate[0] + to, _mm512_add_pd(_mm512_loadu_pd(m->state[0] + from), sx));
+            _mm512_storeu_pd(m->candidate[1] + to, _mm512_add_pd(_mm512_loadu_pd(m->state[1] + from), sy));
+            _mm512_storeu_pd(m->candidate[2] + to, _mm512_add_pd(_mm512_loadu_pd(m->state[2] + from), sz));
+            for (int f = 3; f < 6; f++)
+                _mm512_storeu_pd(m->candidate[f] + to, _mm512_loadu_pd(m->state[f] + from));
+        }
+        count += length[r];
     }
     return count;
 }
@@ -219,6 +226,8 @@ static void look(Model *m, int i, int self, int count) {
         __m512d dy = _mm512_sub_pd(_mm512_i32gather_pd(j, cy, 8), y);
         __m512d dz = _mm512_sub_pd(_mm512_i32gather_pd(j, cz, 8), z);
         __m512d d2 = _mm512_fmadd_pd(dz, dz, _mm512_fmadd_pd(dy, dy, _mm512_mul_pd(dx, dx)));
+        __m512d ox = _mm512_i32gather_pd(j, cand[3], 8), oy = _mm512_i32gather_pd(j, cand[4], 8);
+        __m512d oz = _mm512_i32gather_pd(j, cand[5], 8);
         __mmask8 live = _mm512_cmp_pd_mask(d2, reach2, _CMP_LT_OQ) & _mm256_cmpneq_epi32_mask(j, me);
         __m512d inv = rsqrt(d2);
         dx = _mm512_mul_pd(dx, inv);
@@ -231,9 +240,9 @@ static void look(Model *m, int i, int self, int count) {
         rx = _mm512_mask_sub_pd(rx, close, rx, dx);
         ry = _mm512_mask_sub_pd(ry, close, ry, dy);
         rz = _mm512_mask_sub_pd(rz, close, rz, dz);
-        sx = _mm512_mask_add_pd(sx, visible, sx, _mm512_mask_i32gather_pd(dx, along, j, cand[3], 8));
-        sy = _mm512_mask_add_pd(sy, visible, sy, _mm512_mask_i32gather_pd(dy, along, j, cand[4], 8));
-        sz = _mm512_mask_add_pd(sz, visible, sz, _mm512_mask_i32gather_pd(dz, along, j, cand[5], 8));
+        sx = _mm512_mask_add_pd(sx, visible, sx, _mm512_mask_mov_pd(dx, along, ox));
+        sy = _mm512_mask_add_pd(sy, visible, sy, _mm512_mask_mov_pd(dy, along, oy));
+        sz = _mm512_mask_add_pd(sz, visible, sz, _mm512_mask_mov_pd(dz, along, oz));
         repelled += __builtin_popcount(close);
         seen += __builtin_popcount(visible);
     }
@@ -343,7 +352,7 @@ static Model *make(int n) {
     for (int f = 0; f < FIELDS; f++) {
         m->state[f] = aligned(8 * (n + PAD));
         m->spare[f] = aligned(8 * (n + PAD));
-        m->candidate[f] = aligned(8 * (m->capacity + PAD));
+        m->candidate[f] = aligned(8 * (m->capacity + PAD + 8 * (2 * f + 1)));
     }
     for (int f = 0; f < 3; f++) {
         m->wanted[f] = aligned(8 * (n + PAD));

@@ -1,15 +1,17 @@
-"""Cell lists: agents sorted by the cell they are in, candidates of one cell gathered once, survivors filtered.
+"""Cell lists: agents sorted by cell, candidates of one cell gathered once, survivors filtered.
 
-Space is cut into cells at least as wide as the reach of an interaction, so that whoever is within reach of an
-agent is in the agent's cell or in one that touches it (Allen & Tildesley, *Computer Simulation of Liquids*,
-section 5.3.2). The order is canonical: cells in row-major order of their coordinates, agents of one cell by id;
-the order in which agents are stored does not show in any result.
+Space is cut into cells at least as wide as the reach of an interaction, so that whoever is within reach of
+an agent is in the agent's cell or in one that touches it (Allen & Tildesley, *Computer Simulation of
+Liquids*, section 5.3.2). The order is canonical: cells in row-major order of their coordinates, agents of one
+cell by id; the order in which agents are stored does not show in any result.
 
 Positions are (d, n) float64 tables, d = 1, 2 or 3, one row per component. Grids always have three axes; for
-d < 3 the leading ones have one cell. The functions in capitals-free names below are compiled; the step that
-uses them is written once per model::
+d < 3 the leading ones have one cell. The loops are compiled; the step that calls them is written once per
+model::
 
-    assign -> sort -> take -> for each cell: neighbourhood, copy_candidates -> for each agent in it: filter, then the rule
+    assign, sort, take
+    for each cell:                 neighbourhood, copy_candidates
+        for each agent in it:      filter, then the model's rule for the survivors
 
 Not a Verlet list: nothing is kept from one step to the next.
 """
@@ -31,9 +33,12 @@ AXES = 3
 CELLS_PER_AGENT = 8
 MOST_RUNS = 18
 SLACK = 2 * vector.WIDTH
-# A cell is a little wider than the reach, so that rounding in the assignment never puts two agents within
-# reach of one another two cells apart.
-MARGIN = 1.0 + 1e-9
+# In open space a cell is a little wider than the reach, so that rounding in the assignment does not put two
+# agents within reach of one another two cells apart, up to 1e9 cells away from the origin. In a box, where
+# the side is often a whole multiple of the reach and one cell less a side would cost much, rounding of that
+# multiple is forgiven instead: only a pair whose distance is the reach to within 1e-12 of it can be missed.
+MARGIN = 1.0 + 1e-6
+FORGIVEN = 1.0 + 1e-12
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int32]
@@ -82,7 +87,7 @@ def box_grid(
     shape = np.ones(AXES, dtype=np.int64)
     if any(not b > a for a, b in zip(low, high, strict=True)):
         raise InputError(f"a box needs low < high on every side, not {list(low)} and {list(high)}")
-    side = reach * MARGIN
+    side = reach / FORGIVEN
     while True:
         counts = [max(1, int((b - a) / side)) for a, b in zip(low, high, strict=True)]
         if math.prod(counts) <= max(CELLS_PER_AGENT * agents, 27):
@@ -90,7 +95,7 @@ def box_grid(
         side *= 1.25
     for k, count in enumerate(counts):
         if periodic[k] and count < 3:
-            if high[k] - low[k] >= 3 * reach * MARGIN:
+            if (high[k] - low[k]) * FORGIVEN >= 3 * reach:
                 count = 3
             else:
                 return None
@@ -118,8 +123,8 @@ def open_grid(dimensions: int) -> Grid:
 def fit_open_grid(grid: Grid, position: Floats, agents: int, reach: float) -> int:
     """Fit ``grid`` to the bounding box of the first ``agents`` positions; return its number of cells.
 
-    Cells lie at whole multiples of their side whatever the box, and the side is the reach, widened by steps of
-    a quarter until there are at most eight cells per agent.
+    Cells lie at whole multiples of their side whatever the bounding box, and the side is the reach, widened
+    by steps of a quarter until there are at most eight cells per agent.
     """
     d = position.shape[0]
     lead = AXES - d
@@ -138,7 +143,7 @@ def fit_open_grid(grid: Grid, position: Floats, agents: int, reach: float) -> in
     while True:
         cells = 1.0
         for k in range(d):
-            cells *= math.floor(high[k] / side) - math.floor(low[k] / side) + 1.0
+            cells *= math.floor(high[k] * (1.0 / side)) - math.floor(low[k] * (1.0 / side)) + 1.0
         if not cells > most:
             break
         side *= 1.25
@@ -163,7 +168,7 @@ def assign(grid: Grid, position: Floats, begin: int, end: int, cell: Places) -> 
         first = float(grid.first[lead + k])
         last = float(grid.shape[lead + k] - 1)
         size = np.int32(grid.shape[lead + k])
-        for i in range(begin, end):
+        for i in range(np.uint64(begin), np.uint64(end)):
             coordinate = math.floor((position[k, i] - origin) * inverse) - first
             coordinate = min(max(coordinate, 0.0), last)
             before = cell[i] if k > 0 else np.int32(0)
@@ -193,9 +198,9 @@ def sort(cell: Places, ids: NDArray[np.int64], agents: int, cells: int, start: P
     for c in range(2, cells + 2):
         start[c] += start[c - 1]
     for i in range(agents):
-        c = np.uint32(cell[i]) + np.uint32(1)
-        order[np.uint32(start[c])] = i
-        start[c] += np.int32(1)
+        above = np.uint32(cell[i]) + np.uint32(1)
+        order[np.uint32(start[above])] = i
+        start[above] += np.int32(1)
     for c in range(cells):
         low = np.int64(start[c])
         for a in range(low + 1, np.int64(start[c + 1])):
@@ -212,7 +217,7 @@ def sort(cell: Places, ids: NDArray[np.int64], agents: int, cells: int, start: P
 def take(source: Floats, order: Places, begin: int, end: int, table: Floats, row: int) -> None:
     """Copy the rows of ``source`` in sorted order into rows ``row``, row + 1, ... of ``table``."""
     for f in range(source.shape[0]):
-        for s in range(begin, end):
+        for s in range(np.uint64(begin), np.uint64(end)):
             table[row + f, s] = source[f, np.uint32(order[s])]
 
 
@@ -239,7 +244,7 @@ def scratch(rows: int, capacity: int) -> Floats:
 @njit(cache=True, nogil=True, error_model="numpy")
 def neighbourhood(
     grid: Grid, start: Places, cell: int, runs: NDArray[np.int64], shifts: Floats
-) -> tuple[int, int, int]:
+) -> tuple[int, np.int64, np.int64]:
     """Find who is in ``cell`` and in the cells that touch it, as runs of places in sorted order.
 
     Parameters
@@ -249,8 +254,8 @@ def neighbourhood(
     cell
         The cell whose agents will look around.
     runs, shifts
-        Results, (18, 2) and (18, 3): run r is the places runs[r, 0] to runs[r, 1], seen displaced by shifts[r]
-        where the box repeats. The order is that of the cells' coordinates before they are wrapped.
+        Results, (18, 2) and (18, 3): run r is the places runs[r, 0] to runs[r, 1], seen displaced by
+        shifts[r] where the box repeats. The order is that of the cells' coordinates before they are wrapped.
 
     Returns
     -------
@@ -269,8 +274,8 @@ def neighbourhood(
     around0 = 1 if n0 > 1 else 0
     around1 = 1 if n1 > 1 else 0
     number = 0
-    count = 0
-    own = 0
+    count = np.int64(0)
+    own = np.int64(0)
     for step0 in range(-around0, around0 + 1):
         a = c0 + step0
         shift0 = -0.0
@@ -332,7 +337,7 @@ def copy_candidates(
         hold infinitely far positions.
     """
     lead = AXES - d
-    count = 0
+    count = np.int64(0)
     for run in range(number):
         begin = runs[run, 0]
         length = runs[run, 1] - begin
@@ -417,6 +422,42 @@ def nearest_image(offset: Any, length: float) -> Any:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def filter_all_1(
+    candidates: Floats, count: int, x: float, lengths: Floats, reach2: float, own: int, survivors: Places
+) -> int:
+    """:func:`filter_1` by nearest images; see :func:`filter_all_3`."""
+    found = 0
+    for k in range(0, count, vector.WIDTH):
+        dx = nearest_image(vector.load(candidates, 0, k) - x, lengths[2])
+        near = (dx * dx < reach2) & vector.differs(vector.count_from(k), own)
+        found = vector.keep(survivors, found, vector.count_from(k), near)
+    vector.store_places(survivors, found, vector.count_from(count))
+    return found
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def filter_all_2(
+    candidates: Floats,
+    count: int,
+    x: float,
+    y: float,
+    lengths: Floats,
+    reach2: float,
+    own: int,
+    survivors: Places,
+) -> int:
+    """:func:`filter_2` by nearest images; see :func:`filter_all_3`."""
+    found = 0
+    for k in range(0, count, vector.WIDTH):
+        dx = nearest_image(vector.load(candidates, 0, k) - x, lengths[1])
+        dy = nearest_image(vector.load(candidates, 1, k) - y, lengths[2])
+        near = (dx * dx + dy * dy < reach2) & vector.differs(vector.count_from(k), own)
+        found = vector.keep(survivors, found, vector.count_from(k), near)
+    vector.store_places(survivors, found, vector.count_from(count))
+    return found
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def filter_all_3(
     candidates: Floats,
     count: int,
@@ -428,7 +469,12 @@ def filter_all_3(
     own: int,
     survivors: Places,
 ) -> int:
-    """:func:`filter_3` by nearest images, for candidates that are all agents; ``lengths`` as in :class:`Grid`."""
+    """:func:`filter_3` by nearest images, for candidates that are all agents, unshifted.
+
+    ``lengths`` are the three periods of :class:`Grid` (the last d of them belong to the d components); eight
+    places after the last candidate must hold infinitely far positions, as :func:`copy_candidates` leaves them
+    for the single run 0 to all agents.
+    """
     found = 0
     for k in range(0, count, vector.WIDTH):
         dx = nearest_image(vector.load(candidates, 0, k) - x, lengths[0])

@@ -379,7 +379,7 @@ class ExactMoments:
     def variance(self, ddof: int = 1) -> Floats:
         """Return each column's variance with ``n - ddof`` in the denominator, shape (columns,).
 
-        Not-a-number where ``n <= ddof``.
+        Not-a-number where ``n <= ddof``; infinite where it exceeds the largest ``float64``.
         """
         return np.array([self._as_float(self._variance(c, ddof)) for c in range(self.columns)])
 
@@ -409,7 +409,12 @@ class ExactMoments:
 
     @staticmethod
     def _as_float(value: Fraction | None) -> float:
-        return math.nan if value is None else float(value)
+        if value is None:
+            return math.nan
+        try:
+            return float(value)
+        except OverflowError:
+            return math.inf
 
     @staticmethod
     def _as_root(value: Fraction | None) -> float:

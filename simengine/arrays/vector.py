@@ -1,15 +1,18 @@
-"""Eight float64 lanes as one number in compiled code: explicit vectors, with the same bits on every processor.
+"""Eight float64 lanes as one number in compiled code: explicit vectors, the same bits on every processor.
 
 A :class:`Lanes` value is eight float64 in one register (LLVM ``<8 x double>``); a mask is eight booleans, an
-index eight int32. Arithmetic, comparisons and ``select`` act lane by lane; a float meeting lanes is repeated in
-all of them. A processor without 512-bit registers executes the same operations in smaller pieces. Nothing is
-reordered or fused, so each lane holds what scalar float64 arithmetic gives.
+index eight int32. Arithmetic, comparisons and ``select`` act lane by lane; a float meeting lanes is repeated
+in all of them. A processor without 512-bit registers executes the same operations in smaller pieces. Nothing
+is reordered or fused, so each lane holds what scalar float64 arithmetic gives.
 
 Without compilation (``NUMBA_DISABLE_JIT=1``) the same functions work on numpy arrays of eight values, so code
 written with them runs unchanged and gives the same bits.
 
 Not a general vector library: only what the engine's neighbour loops need.
 """
+
+# The compiler interface of numba, by which lanes are declared, is untyped.
+# mypy: disable-error-code="no-untyped-call, attr-defined"
 
 from __future__ import annotations
 
@@ -20,8 +23,8 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import config, types
-from numba.core import cgutils
+from numba import types
+from numba.core import cgutils, config
 from numba.core.imputils import lower_builtin, lower_cast
 from numba.core.typeconv import Conversion
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
@@ -84,7 +87,7 @@ index = Index()
 for _type, _llvm in ((Lanes, _VECTOR), (Mask, _BITS), (Index, _INDEX)):
 
     @register_model(_type)
-    class _Model(models.PrimitiveModel):  # type: ignore[misc]
+    class _Model(models.PrimitiveModel):
         _value = _llvm
 
         def __init__(self, dmm: Any, fe_type: types.Type) -> None:
@@ -109,12 +112,17 @@ def _boolean_to_mask(context: Any, builder: Any, fromty: Any, toty: Any, value: 
 
 
 def _declare_operator(
-    function: Any, argument: types.Type, scalar: type, result: types.Type, emit: Callable[..., Any], arity: int = 2
+    function: Any,
+    argument: types.Type,
+    scalar: type,
+    result: types.Type,
+    emit: Callable[..., Any],
+    arity: int = 2,
 ) -> None:
     """Give ``function`` a meaning for ``arity`` arguments of type ``argument``, scalars being repeated."""
 
     @infer_global(function)
-    class _Template(AbstractTemplate):  # type: ignore[misc]
+    class _Template(AbstractTemplate):
         def generic(self, args: tuple[types.Type, ...], kws: Any) -> Any:
             if len(args) != arity or kws or argument not in args:
                 return None
@@ -148,6 +156,7 @@ def _magnitude(builder: Any, value: Any) -> Any:
     return builder.call(function, [value])
 
 
+_function: Any
 for _function, _emit in (
     (operator.add, lambda builder, a, b: builder.fadd(a, b)),
     (operator.sub, lambda builder, a, b: builder.fsub(a, b)),
@@ -199,7 +208,10 @@ def _is_table(table: types.Type) -> bool:
 
 def _is_places(array: types.Type) -> bool:
     return (
-        isinstance(array, types.Array) and array.ndim == 1 and array.layout == "C" and array.dtype == types.int32
+        isinstance(array, types.Array)
+        and array.ndim == 1
+        and array.layout == "C"
+        and array.dtype == types.int32
     )
 
 
@@ -277,27 +289,6 @@ def _pick(typingctx: Any, table: Any, row: Any, places: Any) -> Any:
 
 
 @intrinsic
-def _pick_places(typingctx: Any, array: Any, places: Any) -> Any:
-    if not _is_places(array):
-        return None
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        view = context.make_array(array)(context, builder, args[0])
-        addresses = builder.gep(view.data, [args[1]], source_etype=_I32)
-        addresses.type = ir.VectorType(ir.PointerType(), WIDTH)
-        function = cgutils.get_or_insert_function(
-            builder.module,
-            ir.FunctionType(_INDEX, [addresses.type, _I32, _BITS, _INDEX]),
-            "llvm.masked.gather.v8i32.v8p0",
-        )
-        everywhere = ir.Constant(_BITS, [1] * WIDTH)
-        nothing = ir.Constant(_INDEX, [0] * WIDTH)
-        return builder.call(function, [addresses, ir.Constant(_I32, 4), everywhere, nothing])
-
-    return index(array, index), codegen
-
-
-@intrinsic
 def _count_from(typingctx: Any, first: Any) -> Any:
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         return builder.add(_repeat(builder, builder.trunc(args[0], _I32), _INDEX), _IOTA)
@@ -344,10 +335,9 @@ def _keep(typingctx: Any, array: Any, end: Any, places: Any, where: Any) -> Any:
 
 @intrinsic
 def _select(typingctx: Any, where: Any, chosen: Any, otherwise: Any) -> Any:
-    if mask in (where,) or lanes in (chosen, otherwise):
-        argument, condition = lanes, mask
-    else:
-        argument, condition = types.float64, types.boolean
+    wide = where is mask or lanes in (chosen, otherwise)
+    argument: types.Type = lanes if wide else types.float64
+    condition: types.Type = mask if wide else types.boolean
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         return builder.select(*args)
@@ -419,7 +409,6 @@ _plain: dict[str, Callable[..., Any]] = {
     "load_places": lambda array, start: array[start : start + WIDTH].copy(),
     "store_places": _python_store_places,
     "pick": lambda table, row, places: table[row, places],
-    "pick_places": lambda array, places: array[places],
     "count_from": lambda first: np.arange(first, first + WIDTH, dtype=np.int32),
     "differs": lambda places, place: places != place,
     "first": lambda number: np.arange(WIDTH) < number,
@@ -449,9 +438,6 @@ store_places = _either("store_places", _store_places)
 
 pick = _either("pick", _pick)
 """``pick(table, row, places)``: lanes from the columns named by an index."""
-
-pick_places = _either("pick_places", _pick_places)
-"""``pick_places(array, places)``: an index from the entries of an int32 array named by an index."""
 
 count_from = _either("count_from", _count_from)
 """``count_from(first)``: the index first, first + 1, ..., first + 7."""

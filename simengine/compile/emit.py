@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from simengine.compile.lanes import LaneForm
 from simengine.compile.lower import Argument, Lowered, Result
 from simengine.compile.names import Lines, Names, key_lines
-from simengine.relations.base import Relation
+from simengine.relations.base import Code, Relation
 from simengine.scenario.phases import AgentPhase, Birth, Decision, Events, Gather, Send, Update
 from simengine.scenario.population import Field, FieldReference, Population
 
@@ -106,7 +107,7 @@ def chunked(code: Lines, names: Names, population: Population, parallel: bool, s
     stack = ExitStack()
     ids = names.ids(population)
     code.line(f"size = {ids}.shape[0]")
-    chunks = names.use("chunks", "chunks")
+    chunks = names.chunks()
     loop = "prange" if parallel else "range"
     stack.enter_context(code.block(f"for chunk in {loop}({chunks}):"))
     if scratch is not None:
@@ -119,14 +120,14 @@ def chunked(code: Lines, names: Names, population: Population, parallel: bool, s
     return stack
 
 
-def call_line(code: Lines, targets: Iterable[str], function: str, arguments: list[str]) -> None:
+def call_line(code: Code, targets: Iterable[str], function: str, arguments: list[str]) -> None:
     """Emit ``targets = function(arguments)``."""
     names = ", ".join(targets)
     prefix = f"{names} = " if names else ""
     code.line(f"{prefix}{function}({', '.join(arguments)})")
 
 
-def start_accumulators(code: Lines, gather: Gather, prefix: str = "acc") -> None:
+def start_accumulators(code: Code, gather: Gather, prefix: str = "acc") -> None:
     """Emit the initial values of a gather's accumulators as local variables."""
     for name, accumulator in gather.accumulators.items():
         literal = repr(accumulator.dtype(accumulator.initial)).replace("inf", 'float("inf")')
@@ -153,14 +154,14 @@ def visit_relation(
 
 
 def emit_gather(
-    gather: Gather, lowered: Lowered, names: Names, populations: dict[str, Population], parallel: bool
-) -> Function:
+    gather: Gather, lowered: Lowered, lanes: LaneForm | None, names: Names, populations: dict[str, Population],
+    parallel: bool,
+) -> Function:  # fmt: skip
     """A gather of a synchronous phase: every agent looks, and leaves its accumulators in arrays."""
     relation = gather.relation
 
     def body(code: Lines) -> None:
-        special = getattr(relation, "emit_gather", None)
-        if special is not None and special(code, names, gather, lowered, populations, parallel):
+        if relation.emit_gather(code, names, GatherCall(gather, lowered, names, populations, lanes), parallel):
             return
         relation.prepare(code, names)
         with chunked(code, names, relation.source, parallel, lambda: relation.scratch(code, names)):
@@ -170,7 +171,70 @@ def emit_gather(
     return finish(f"phase_{gather.name}", names, body, parallel)
 
 
-def store_accumulators(code: Lines, names: Names, gather: Gather) -> None:
+class GatherCall:
+    """The author's gather inside a relation's own loop (the `GatherBody` that relations see)."""
+
+    def __init__(
+        self, gather: Gather, lowered: Lowered, names: Names, populations: dict[str, Population], lanes: LaneForm | None
+    ) -> None:
+        self.gather, self.lowered, self.names, self.populations = gather, lowered, names, populations
+        target = gather.relation.target
+        seen = [a for a in lowered.arguments if a.kind == "field" and a.at == "other"]
+        self._packed = {a.variable for a in seen if (target.fields | target.inboxes)[a.name].dtype is float and a.name in target.fields}
+        kinds = {argument.kind for argument in lowered.arguments}
+        plain_values = all(
+            accumulator.additive and accumulator.dtype in {int, float} for accumulator in gather.accumulators.values()
+        )
+        loose = {a.variable for a in seen} - self._packed
+        self.needs_other = bool(kinds & {"other", "other_id"}) or bool(loose)
+        self.lanes = lanes if plain_values and not self.needs_other else None
+        self.on_lanes = self.lanes is not None
+        self.needs_id = bool(kinds & {"id"})
+        self.needs_distance = "distance" in kinds
+        self.needs_offset = self.needs_distance or "offset" in kinds
+        self.fields_of_others = tuple(dict.fromkeys(a.name for a in seen if a.variable in self._packed))
+
+    def start(self, code: Code) -> None:
+        """Emit the initial accumulators."""
+        if not self.on_lanes:
+            start_accumulators(code, self.gather)
+            return
+        repeated = self.names.imports("simengine.arrays.vector", "repeated")
+        for result in self.lowered.results:
+            code.line(f"{result.variable} = {repeated}(0.0)")
+
+    def call(self, code: Code, read: Callable[[str, int], str]) -> None:
+        """Emit the call of the author's function, or of its form on lanes."""
+        special = {
+            argument.variable: read(argument.name, argument.component)
+            for argument in self.lowered.arguments
+            if argument.variable in self._packed
+        }
+        if any(argument.kind == "other_id" for argument in self.lowered.arguments):
+            code.line(f"other_id = {self.names.ids(self.gather.relation.target)}[other]")
+        arguments = argument_expressions(
+            self.lowered, self.names, self.gather.relation.source, self.populations, lambda a: a.variable, special
+        )
+        function = self.lowered.name
+        if self.lanes is not None:
+            self.names.imports("simengine.arrays.vector", "select")
+            function, arguments = self.lanes.name, ["live", *arguments]
+        call_line(code, [result.variable for result in self.lowered.results], function, arguments)
+
+    def store(self, code: Code) -> None:
+        """Emit the hand-over to the arrays: the lanes of a total are added in a fixed tree."""
+        if not self.on_lanes:
+            store_accumulators(code, self.names, self.gather)
+            return
+        total = self.names.imports("simengine.arrays.vector", "total")
+        for result in self.lowered.results:
+            value = f"{total}({result.variable})"
+            if self.gather.accumulators[result.name].dtype is int:
+                value = f"np.int64({value})"
+            code.line(f"{self.names.accumulator(self.gather.name, result.name, result.component)}[me] = {value}")
+
+
+def store_accumulators(code: Code, names: Names, gather: Gather) -> None:
     """Emit the hand-over from local accumulators to arrays."""
     for name, accumulator in gather.accumulators.items():
         for component in range(accumulator.rows):

@@ -18,6 +18,7 @@ from simengine.compile.state import State
 from simengine.errors import RunError, ScenarioError
 from simengine.random.philox import stream_key
 from simengine.scenario.phases import Decision
+from simengine.scenario.population import FIELD_TYPES
 from simengine.scenario.scenario import Scenario
 
 CHUNKS_PER_THREAD = 4
@@ -59,19 +60,17 @@ class Kernel:
         self.streams = np.array(keys or [0], np.uint64)
         self.objects: dict[Binding, Any] = {}
         self._scalars = {label: r.scalars(scenario.values) for label, r in self.plan.relations.items()}
-        self._work: dict[str, dict[str, NDArray[Any]]] = {
-            label: {key: np.zeros(size, dtype) for key, (dtype, size) in r.work(state.capacities()).items()}
-            for label, r in self.plan.relations.items()
-        }
+        self._work = {label: r.work(state.capacities()) for label, r in self.plan.relations.items()}
         self.segments: list[Segment | HostPhase] = [
             segment if isinstance(segment, HostPhase) else Segment(getattr(self.module, segment[0]), self._bind(segment[1]))
             for segment in self.plan.segments
         ]
 
     def _bind(self, names: Names) -> list[Any]:
-        return [self._object(names.used[name]) for name in sorted(names.used)]
+        return [self.object(names.used[name]) for name in sorted(names.used)]
 
-    def _object(self, binding: Binding) -> Any:
+    def object(self, binding: Binding) -> Any:
+        """The host object that stands behind an argument of the compiled step."""
         if binding not in self.objects:
             self.objects[binding] = self._provide(binding)
         return self.objects[binding]
@@ -80,21 +79,23 @@ class Kernel:
         kind, key = binding.kind, binding.key
         if kind == "field":
             return self.state[key[0]].fields[key[1]][key[2]]
+        if kind == "table":
+            return self.state[key[0]].tables[key[1]]
         if kind in {"ids", "alive", "order", "count"}:
             return getattr(self.state[key[0]], kind)
         if kind == "parameter":
-            value = self.scenario.values[key[0]]
-            return value
+            return getattr(self.scenario, key[0])
         if kind == "accumulator":
             gather = self.plan.gathers[key[0]]
-            dtype = {float: np.float64, int: np.int64, bool: np.bool_}[gather.accumulators[key[1]].dtype]
+            dtype = FIELD_TYPES[gather.accumulators[key[1]].dtype]
             return np.zeros(self.state[gather.relation.source.name].capacity, dtype)
         if kind == "buffer":
             return np.zeros(self.state[key[1]].capacity, "bool" if key[2] == "bool_" else key[2])
         if kind == "scalar":
             return self._scalars[key[0]][key[1]]
         if kind == "work":
-            return self._work[key[0]][key[1]]
+            dtype, shape = self._work[key[0]][key[1]]
+            return np.zeros(shape, dtype)
         return {"streams": self.streams, "status": self.status, "chunks": self._chunks()}[kind]
 
     def _chunks(self) -> int:
@@ -102,7 +103,7 @@ class Kernel:
 
     def accumulated(self, gather: str, name: str, component: int = 0) -> NDArray[Any]:
         """What a gather left for one accumulator, by storage slot."""
-        found: NDArray[Any] = self._object(Binding("accumulator", (gather, name, component)))
+        found: NDArray[Any] = self.object(Binding("accumulator", (gather, name, component)))
         return found
 
     @property

@@ -8,6 +8,7 @@ from typing import Any
 
 from simengine.compile import emit
 from simengine.compile.helpers import Globals
+from simengine.compile.lanes import lane_form
 from simengine.compile.lower import Lowered, Lowering
 from simengine.compile.names import Lines, Names, Streams
 from simengine.errors import ScenarioError
@@ -53,8 +54,8 @@ class ModuleWriter:
             for name, value in scenario.values.items()
             if value is None or isinstance(value, str)
         }
-        self.relations = relation_names(self.phases)
-        self.spaces = [r for r in {id(r): r for r in self._all_relations()}.values()]
+        self.joined = all_relations(declaration.relations, self.phases)
+        self.relations = relation_names(self.joined)
         self.choices = {key: self._relation(key).static(scenario.values) for key in self.relations}
         self.streams = Streams()
         self.imports: dict[str, str] = {}
@@ -62,12 +63,8 @@ class ModuleWriter:
         self.lowered: dict[tuple[str, bool], Lowered] = {}
         self.functions: list[emit.Function] = []
 
-    def _all_relations(self) -> list[Relation]:
-        named = list(self.scenario.declaration.relations.values())
-        return named + [gather.relation for gather in self.phases if isinstance(gather, Gather)]
-
     def _relation(self, key: int) -> Relation:
-        return next(r for r in all_relations(self.phases) if id(r) == key)
+        return next(relation for relation in self.joined if id(relation) == key)
 
     def names(self, phase: Phase, sequential: bool = False, written: frozenset[tuple[str, str]] = frozenset()) -> Names:
         return Names(phase.name, self.streams, self.relations, self.imports, self.choices, sequential, written)
@@ -84,7 +81,7 @@ class ModuleWriter:
                 me, other, accumulators = phase.population, None, phase.accumulators
             lowered = Lowering(
                 phase, me, other, self.populations, accumulators,
-                set(self.scenario.values), self.static, sequential,
+                set(self.scenario.values) | set(self.scenario.constants), self.static, sequential,
             ).run()  # fmt: skip
             if sequential:
                 lowered.name += "_in_turn"
@@ -108,19 +105,23 @@ class ModuleWriter:
             if isinstance(phase, Gather):
                 if phase.name in sequential_only:
                     continue
-                function = emit.emit_gather(phase, self.lower(phase), self.names(phase), self.populations, self.parallel)
-            elif isinstance(phase, Decision) and self._label(phase) in self.host_decisions:
-                if phase.order != "synchronous":
-                    raise ScenarioError(f"{phase.where}: only a synchronous decision can be answered by a policy outside compiled code")
-                segments.append(HostPhase(phase))
-                segments.append([])
-                continue
+                lowered = self.lower(phase)
+                function = emit.emit_gather(
+                    phase, lowered, lane_form(lowered), self.names(phase), self.populations, self.parallel
+                )
             else:
                 function = self._emit(phase)
             current = segments[-1]
             assert isinstance(current, list)
             current.append(function)
             self.functions.append(function)
+            if isinstance(phase, Decision) and self._label(phase) in self.host_decisions:
+                if phase.order != "synchronous":
+                    raise ScenarioError(
+                        f"{phase.where}: only a synchronous decision can be answered by a policy outside compiled code"
+                    )
+                segments.append(HostPhase(phase))
+                segments.append([])
         return self._assemble(segments)
 
     def _label(self, phase: Decision) -> str:
@@ -139,14 +140,14 @@ class ModuleWriter:
         if isinstance(phase, Update | Decision):
             if phase.order == "synchronous":
                 return emit.emit_update(
-                    phase, self.lower(phase), self.names(phase), self.populations, self.spaces, self.parallel
+                    phase, self.lower(phase), self.names(phase), self.populations, self.joined, self.parallel
                 )
             lowered = self.lower(phase, sequential=True)
             gathers = [(gather, self.lower(gather, sequential=True)) for gather in phase.after]
             written = {(phase.population.name, result.name) for result in emit.results_of(phase, lowered)}
             written |= {(owner, name) for owner, name, _ in lowered.writes_others}
             names = self.names(phase, True, frozenset(written))
-            return emit.emit_sequential(phase, lowered, gathers, names, self.populations, self.spaces)
+            return emit.emit_sequential(phase, lowered, gathers, names, self.populations, self.joined)
         if isinstance(phase, Send):
             return emit.emit_send(phase, self.lower(phase), self.names(phase), self.populations, self.parallel)
         assert isinstance(phase, Birth)
@@ -221,10 +222,10 @@ class ModuleWriter:
     def _text(self, tail: Lines) -> tuple[str, list[tuple[int, int, Lowered]]]:
         """Put the module together; also say which of its lines hold which lowered function."""
         draws = sorted({name for low in self.lowered.values() for name in _draw_names(low.source)})
-        head = ['"""Generated from a scenario; changes made here are lost."""', "import numpy as np", "from numba import njit, prange"]
+        head = ['"""Generated from a scenario; changes made here are lost."""', "import math", "import numpy as np", "from numba import njit, prange"]
         head += [f"from simengine.random.draws import {name.removeprefix('_draw_')} as {name}" for name in draws]
         head += [f"from {module} import {name} as engine_{name}" for name, module in sorted(self.imports.items())]
-        head += sorted(self.globals.imports.values())
+        head += sorted(set(self.globals.imports.values()) - {"import math as math", "import numpy as np"})
         head += [f"{name} = {value}" for name, value in sorted(self.globals.constants.items())]
         head.append("plain = njit(nogil=True, error_model='numpy')")
         head.append("inlined = njit(nogil=True, error_model='numpy', forceinline=True)")
@@ -238,28 +239,31 @@ class ModuleWriter:
             start = len(lines)
             lines += lowered.source.split("\n")
             origins.append((start, len(lines), lowered))
+            lanes = lane_form(lowered) if lowered.name.startswith("gather_") else None
+            if lanes is not None and any(f"{lanes.name}(" in function.source for function in self.functions):
+                lines += ["", "", "@inlined", *lanes.source.split("\n")]
         for function in self.functions:
             lines += ["", "", "@looped" if function.parallel else "@plain", *function.source.rstrip("\n").split("\n")]
         lines += ["", "", *tail.text().rstrip("\n").split("\n"), ""]
         return "\n".join(lines), origins
 
 
-def all_relations(phases: list[Phase]) -> list[Relation]:
-    """The relations that gathers look over, inner ones of compositions included."""
+def all_relations(declared: Mapping[str, Relation], phases: list[Phase]) -> list[Relation]:
+    """The declared relations and those that gathers look over, inner ones of compositions included."""
     found: dict[int, Relation] = {}
-    for phase in phases:
-        if isinstance(phase, Gather):
-            relation: Relation | None = phase.relation
-            while relation is not None:
-                found[id(relation)] = relation
-                relation = getattr(relation, "within", None)
+    gathered = [phase.relation for phase in phases if isinstance(phase, Gather)]
+    for outer in [*declared.values(), *gathered]:
+        relation: Relation | None = outer
+        while relation is not None:
+            found[id(relation)] = relation
+            relation = getattr(relation, "within", None)
     return list(found.values())
 
 
-def relation_names(phases: list[Phase]) -> dict[int, str]:
+def relation_names(relations: list[Relation]) -> dict[int, str]:
     """A name for every relation, unique in the module."""
     names: dict[int, str] = {}
-    for relation in all_relations(phases):
+    for relation in relations:
         label = relation.name or type(relation).__name__.lower()
         while label in names.values():
             label += "_inner"
@@ -277,13 +281,3 @@ def write_module(scenario: Scenario, parallel: bool, host_decisions: frozenset[s
     """Generate the module of a scenario instance."""
     return ModuleWriter(scenario, parallel, host_decisions).write()
 
-
-def parameters_used(plan: Plan) -> Mapping[str, Any]:
-    """The scalars that the module asks for, by name."""
-    return {
-        name: binding
-        for segment in plan.segments
-        if not isinstance(segment, HostPhase)
-        for name, binding in segment[1].used.items()
-        if binding.kind == "parameter"
-    }

@@ -104,6 +104,15 @@ class Names:
         """One component of a field by names."""
         return self.use(f"{population}_{name}_{component}", "field", population, name, component)
 
+    def table(self, reference: FieldReference) -> str:
+        return self.table_of(reference.population, reference.field.name)
+
+    def table_of(self, population: Population, name: str) -> str:
+        return self.use(f"{population.name}_{name}_table", "table", population.name, name)
+
+    def chunks(self) -> str:
+        return self.use("chunks", "chunks")
+
     def accumulator(self, gather: str, name: str, component: int) -> str:
         """The array in which a gather leaves one accumulator."""
         return self.use(f"acc_{gather}_{name}_{component}", "accumulator", gather, name, component)

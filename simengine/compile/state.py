@@ -14,6 +14,10 @@ from simengine.scenario.scenario import Scenario
 Array = NDArray[Any]
 
 
+# Loops that read eight values at a time may read past the last agent, and must find nobody there.
+PADDING = 16
+
+
 class PopulationState:
     """The arrays of one population, by storage slot.
 
@@ -31,10 +35,13 @@ class PopulationState:
         self.order = np.full(capacity, -1, np.int64)
         self.order[:size] = np.arange(size)
         self.count = np.array([size], np.int64)
-        self.fields: dict[str, Array] = {
-            name: np.full((field.rows, capacity), field.default, field.numpy_dtype)
-            for name, field in {**population.fields, **population.inboxes}.items()
-        }
+        self.tables: dict[str, Array] = {}
+        for name, field in {**population.fields, **population.inboxes}.items():
+            table = np.full((field.rows, capacity + PADDING), field.default, field.numpy_dtype)
+            if field.dtype is float:
+                table[:, capacity:] = np.inf
+            self.tables[name] = table
+        self.fields: dict[str, Array] = {name: table[:, :capacity] for name, table in self.tables.items()}
         self.sorted_storage = False
 
     @property
@@ -59,7 +66,8 @@ class PopulationState:
         self.ids[:] = self.ids[permutation]
         self.alive[:] = self.alive[permutation]
         for table in self.fields.values():
-            table[:] = table[:, permutation]
+            for row in table:
+                row[:] = row[permutation]
         back = np.empty_like(permutation)
         back[permutation] = np.arange(len(permutation))
         self.order[: self.living] = back[self.order[: self.living]]

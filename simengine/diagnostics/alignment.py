@@ -1,8 +1,8 @@
 """Histogram of the alignment of all pairs of headings, in memory that grows with N only.
 
-All N (N - 1) / 2 pairs enter; nothing is sampled. Their cosines are computed in single precision and binned; where one comes so
-near a bin edge that single precision cannot tell the side, the pair is computed again in double precision. So the
-counts are those of double precision, in less than half the time.
+All N (N - 1) / 2 pairs enter; nothing is sampled. Their cosines are computed in single precision and
+binned; where one comes so near a bin edge that single precision cannot tell the side, the pair is computed
+again in double precision. So the counts are those of double precision, in less than half the time.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ MOST_BINS = 40
 _ONE = np.float32(1.0)
 _TWO = np.float32(2.0)
 _HALF = np.float32(0.5)
-# In bins. The rounding error of a single-precision position stays below 1.1e-5 bins for 40 bins: cosine 4 * 2**-24,
-# times 20, plus two roundings of a number up to 40.
+# In bins. For 40 bins the rounding error of single precision stays below 1e-5 bins: 4 * 2**-24 in the cosine,
+# times 20 bins, and two roundings of numbers up to 40.
 _DOUBT = np.float32(2e-5)
 
 
@@ -40,8 +40,8 @@ def pair_alignment_counts(unit: NDArray[np.float64], bins: int) -> NDArray[np.in
     unit
         Unit vectors, shape (N, 3).
     bins
-        Number of bins, at most :data:`MOST_BINS`. Binning as in :func:`numpy.histogram`, but a cosine that rounding
-        puts beyond -1 or 1 counts as -1 or 1.
+        Number of bins, at most :data:`MOST_BINS`. Binning as in :func:`numpy.histogram`, but a cosine that
+        rounding puts beyond -1 or 1 counts as -1 or 1.
 
     Returns
     -------
@@ -57,8 +57,8 @@ def pair_alignment_counts(unit: NDArray[np.float64], bins: int) -> NDArray[np.in
     certain = _HALF - _DOUBT
     in_doubt = bins * bins
     doubtful = np.float32(in_doubt)
-    # Two pairs share one increment (of bin_1 * bins + bin_2), in four tables so that equal pairs in a row do not
-    # wait for each other. Unsigned indices spare the test for negative ones.
+    # Two pairs share one increment (of bin_a * bins + bin_b), in four tables so that equal pairs in a row do
+    # not wait for each other. Unsigned indices spare the test for negative ones.
     table = np.zeros((4, bins * bins + 1), np.int64)
     signed = np.empty(n // 2 + 1, np.int32)
     joint = signed.view(np.uint32)

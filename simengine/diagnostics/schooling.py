@@ -1,36 +1,39 @@
-"""Order parameters and entropies of a school in three dimensions: polarisation, milling, spread, seven entropies.
+"""Order parameters and entropies of a school in three dimensions.
 
-With x_i the positions, u_i the unit headings, c the mean of the positions, rho_i = x_i - c and h_i = rho_i / |rho_i|:
+With x_i the positions, u_i the unit headings, c the mean of the positions, rho_i = x_i - c and
+h_i = rho_i / abs(rho_i):
 
-* polarization P = |mean u_i|, rotation M = |mean (h_i x u_i)| (Couzin et al. 2002, J. Theor. Biol. 218, 1-11),
-  spread = sqrt(mean |rho_i|^2), order_index = max(P, M);
-* seven entropies H1 ... H7, each divided by the logarithm of its number of bins (0: all alike, 1: evenly spread), and
-  oceanic_schooling_index = 0.18 H1 + 0.28 H2 + 0.08 H3 + 0.08 H4 + 0.10 H5 + 0.18 H6 + 0.10 H7 (high: disorder), as
-  implemented in dewi-kadita 0.0.4 (arXiv 2602.07948). Histograms have equal bins, the last one closed:
+* polarization P = abs(mean u_i), rotation M = abs(mean (h_i x u_i)) (Couzin et al. 2002, J. Theor. Biol. 218,
+  1-11), spread = sqrt(mean abs(rho_i)^2), order_index = max(P, M);
+* seven entropies H1 ... H7, each divided by the logarithm of its number of bins (0: all alike, 1: evenly
+  spread), and oceanic_schooling_index = 0.18 H1 + 0.28 H2 + 0.08 H3 + 0.08 H4 + 0.10 H5 + 0.18 H6 + 0.10 H7
+  (high: disorder), as implemented in dewi-kadita 0.0.4 (arXiv 2602.07948). Bins are equal, the last closed:
 
-  == ============================ ===================================================== ==== ========
-  H  name                         of                                                    bins range
-  == ============================ ===================================================== ==== ========
-  1  school_cohesion_entropy      distance to the nearest other                         25   0 .. L/2
-  2  polarization_entropy         polar angle and azimuth of the heading, equal angles, 12 x sphere
-                                  counts times the sine of the polar angle              24
-  3  depth_stratification_entropy z                                                     15   0 .. L
-  4  angular_momentum_entropy     abs(h_i x u_i)                                        20   0 .. 1
-  5  nearest_neighbor_entropy     standard deviation / mean of the 5 nearest distances  20   0 .. 2
-  6  velocity_correlation_entropy (u_i . u_j + 1) / 2 of all pairs                      20   0 .. 1
-  7  school_shape_entropy         shares of the three eigenvalues of the sample covariance of x
-  == ============================ ===================================================== ==== ========
+  == ============================ ===================================================== ======= ========
+  H  name                         of                                                    bins    range
+  == ============================ ===================================================== ======= ========
+  1  school_cohesion_entropy      distance to the nearest other                         25      0 .. L/2
+  2  polarization_entropy         polar angle and azimuth of the heading, equal angles; 12 x 24 sphere
+                                  counts times the sine of the polar angle
+  3  depth_stratification_entropy z                                                     15      0 .. L
+  4  angular_momentum_entropy     abs(h_i x u_i)                                        20      0 .. 1
+  5  nearest_neighbor_entropy     standard deviation / mean of the 5 nearest distances  20      0 .. 2
+  6  velocity_correlation_entropy (u_i . u_j + 1) / 2 of all pairs                      20      0 .. 1
+  7  school_shape_entropy         shares of the eigenvalues of the sample covariance    3       -
+  == ============================ ===================================================== ======= ========
 
-An entropy of which nothing can be counted is 0.5: H1, H6 with N < 2, H4 with N < 3, H7 with N < 4, H5 with N < 6.
+An entropy of which nothing can be counted is 0.5: H1 and H6 with N < 2, H4 with N < 3, H7 with N < 4, H5 with
+N < 6.
 
-These are the numbers of the literature, with their faults: in a periodic box the distances (H1, H5) take the nearest image,
-but c, and with it M, the spread, H3, H4 and H7, uses the positions as they lie in the box, so a school across the border is
-measured as two; H2 depends on the axes; all entropies are plain plug-in estimates that depend on N.
-Sines and cosines that rounding puts beyond 1 count as 1 here; dewi-kadita drops them, so that it gives some perfectly aligned
-schools H6 = 0.5 in place of 0.
+These are the numbers of the literature, with their faults. In a periodic box the distances (H1, H5) take the
+nearest image, but c, and with it M, the spread, H4 and H7, uses the positions as they lie in the box, so a
+school across the border is measured as two; H2 and H3 depend on the axes; all entropies are plain plug-in
+estimates that depend on N. Sines and cosines that rounding puts beyond 1 count as 1 here; dewi-kadita drops
+them, and so loses some of the exactly parallel or opposed pairs of H6 (all lost: H6 = 0.5 in place of 0).
 
-In open space there is no L. Its place is taken by the cube around the school: centre c, side L = 2 max |rho_i|, so that H3
-has the range c_z - L/2 .. c_z + L/2. This is the same for a school that is moved elsewhere.
+In open space there is no L. Its place is taken by the cube around the school: centre c, side
+L = 2 max abs(rho_i), so that H3 has the range c_z - L/2 .. c_z + L/2 and a school that moves on keeps its
+numbers.
 """
 
 from __future__ import annotations
@@ -57,7 +60,7 @@ _LEAST_LENGTH = 1e-10
 
 
 class Metric(NamedTuple):
-    """What a number says: its name, long name, unit and the range of its valid values (both ends belong to it).
+    """What a number says: its name, long name, unit and the range of its valid values, ends included.
 
     The unit is ``None`` where it is that of the positions.
     """
@@ -85,7 +88,7 @@ METRICS = (
     ),
     Metric("velocity_correlation_entropy", "normalised entropy of pairwise alignment", "1", (0.0, 1.0)),
     Metric("school_shape_entropy", "normalised entropy of the principal variances", "1", (0.0, 1.0)),
-    Metric("oceanic_schooling_index", "oceanic schooling index: weighted mean of the entropies", "1", (0.0, 1.0)),
+    Metric("oceanic_schooling_index", "oceanic schooling index: weighted mean entropy", "1", (0.0, 1.0)),
 )
 """The twelve numbers in the order in which :func:`school_metrics` returns them."""
 
@@ -129,7 +132,9 @@ def _mean_row(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     for i in range(rows.shape[0]):
         for axis in range(3):
             mean[axis] += rows[i, axis]
-    return mean / rows.shape[0]
+    for axis in range(3):
+        mean[axis] /= rows.shape[0]
+    return mean
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -182,7 +187,7 @@ def _variation(distances: NDArray[np.float64]) -> NDArray[np.float64]:
 def principal_variances(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the eigenvalues of a symmetric 3 x 3 matrix by cyclic Jacobi rotations, in no particular order.
 
-    Golub & Van Loan, Matrix Computations, section 8.5. Convergence is quadratic; eight sweeps are more than enough.
+    Golub & Van Loan, Matrix Computations, section 8.5. Convergence is quadratic: eight sweeps are ample.
     """
     a = covariance.copy()
     for _ in range(8):
@@ -217,11 +222,13 @@ def _shape_entropy(offset: NDArray[np.float64]) -> float:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def school_metrics(position: NDArray[np.float64], heading: NDArray[np.float64], box: float) -> NDArray[np.float64]:
+def school_metrics(
+    position: NDArray[np.float64], heading: NDArray[np.float64], box: float
+) -> NDArray[np.float64]:
     """Return the twelve numbers of :data:`METRICS`; nothing is checked.
 
-    Sums run over the rows from first to last on one thread: rows in the order of agent ids give the same bits on
-    any number of threads and for any storage order. Time O(N^2), 0.5 ns a pair; memory O(N).
+    Sums run over the rows from first to last on one thread: rows in the order of agent ids give the same bits
+    for any number of threads and any storage order. Time O(N^2), a nanosecond a pair; memory O(N).
 
     Parameters
     ----------
@@ -234,11 +241,10 @@ def school_metrics(position: NDArray[np.float64], heading: NDArray[np.float64], 
         Side of the periodic cube, or ``inf`` for open space.
     """
     n = position.shape[0]
-    if box < np.inf:
-        position = _wrapped(position, box)
+    point = _wrapped(position, box)
     unit = _unit_vectors(heading, 0.0)
-    centroid = _mean_row(position)
-    offset = position - centroid
+    centroid = _mean_row(point)
+    offset = point - centroid
     outward = _unit_vectors(offset, _LEAST_LENGTH)
     momentum = np.empty((n, 3))
     momentum_length = np.empty(n)
@@ -252,7 +258,7 @@ def school_metrics(position: NDArray[np.float64], heading: NDArray[np.float64], 
         distance = _length(offset[i, 0], offset[i, 1], offset[i, 2])
         mean_square += distance * distance / n
         radius = max(radius, distance)
-    depth = position[:, 2].copy()
+    depth = point[:, 2].copy()
     side = box
     if box == np.inf:
         # One point has no extent; any side then puts everything into the first bin of H1 and one bin of H3.
@@ -263,7 +269,7 @@ def school_metrics(position: NDArray[np.float64], heading: NDArray[np.float64], 
     mean_unit, mean_momentum = _mean_row(unit), _mean_row(momentum)
     polarization = min(_length(mean_unit[0], mean_unit[1], mean_unit[2]), 1.0)
     rotation = min(_length(mean_momentum[0], mean_momentum[1], mean_momentum[2]), 1.0)
-    distances = nearest_distances(position, box)
+    distances = nearest_distances(point, box)
 
     cohesion = _value_entropy(distances[:, 0], 0.0, 0.5 * side, 25) if n >= 2 else UNDEFINED
     headings = _heading_entropy(unit)
@@ -311,6 +317,16 @@ def metric_units(length_unit: str) -> tuple[str, ...]:
     return tuple(length_unit if metric.unit is None else metric.unit for metric in METRICS)
 
 
+def _complaint(name: str, rows: NDArray[np.float64], good: NDArray[np.bool_], what: str) -> InputError:
+    """Return the error that tells ``what`` is wrong with the first row that is not wholly ``good``."""
+    row = int(np.argmin(np.logical_and.reduce(good, axis=1)))
+    return InputError(f"{name} of row {row} {what}: {rows[row].tolist()}")
+
+
+def _is_finite_number(value: object) -> bool:
+    return isinstance(value, float | int | np.floating | np.integer) and math.isfinite(value)
+
+
 def _rows_of_three(name: str, values: ArrayLike) -> NDArray[np.float64]:
     try:
         rows = np.ascontiguousarray(values, dtype=np.float64)
@@ -318,9 +334,9 @@ def _rows_of_three(name: str, values: ArrayLike) -> NDArray[np.float64]:
         raise InputError(f"{name} must be numbers of shape (N, 3): {error}") from None
     if rows.ndim != 2 or rows.shape[1] != 3 or rows.shape[0] == 0:
         raise InputError(f"{name} has shape {rows.shape}; expected (N, 3) with N >= 1")
-    bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
-    if bad.size:
-        raise InputError(f"{name} of row {bad[0]} is not finite: {rows[bad[0]].tolist()}")
+    finite = np.isfinite(rows)
+    if not finite.all():
+        raise _complaint(name, rows, finite, "is not finite")
     return rows
 
 
@@ -339,16 +355,16 @@ def measure(
     heading
         Shape (N, 3); directions or velocities, of any non-zero length.
     box
-        Side of the periodic cube in which the positions lie, each coordinate within ``[0, box]`` (``box`` itself
-        is taken as 0), or ``None`` for open space, see the head of this module.
+        Side of the periodic cube in which the positions lie, each coordinate within ``[0, box]`` (``box``
+        itself is taken as 0), or ``None`` for open space, see the head of this module.
     definition
         A key of :data:`DEFINITIONS`.
 
     Raises
     ------
     InputError
-        If an array has the wrong shape or a value that is not finite, a heading has no direction, a position lies
-        outside the box, the box has no positive side, or the definition is unknown.
+        If an array has the wrong shape or a value that is not finite, a heading has no direction, a position
+        lies outside the box, the box has no positive side, or the definition is unknown.
 
     Warns
     -----
@@ -356,23 +372,22 @@ def measure(
         Above :data:`COSTLY_FROM` agents: all pairs are compared.
     """
     if definition not in DEFINITIONS:
-        allowed = ", ".join(repr(name) for name in DEFINITIONS)
-        raise InputError(f"unknown definition {definition!r}; allowed: {allowed}{nearest(definition, DEFINITIONS)}")
+        allowed = ", ".join(repr(name) for name in DEFINITIONS) + nearest(definition, DEFINITIONS)
+        raise InputError(f"unknown definition {definition!r}; allowed: {allowed}")
     positions, headings = _rows_of_three("position", position), _rows_of_three("heading", heading)
     n = positions.shape[0]
     if headings.shape[0] != n:
-        raise InputError(f"position has {n} rows, heading {headings.shape[0]}; expected one of each per agent")
-    with np.errstate(over="ignore", under="ignore"):
-        square = np.einsum("ij,ij->i", headings, headings)
-    bad = np.flatnonzero(~((square > 0.0) & (square < np.inf)))
-    if bad.size:
-        raise InputError(f"heading of row {bad[0]} has no direction: {headings[bad[0]].tolist()}")
+        raise InputError(f"position has {n} rows, heading {headings.shape[0]}; expected equal numbers")
+    square = np.einsum("ij,ij->i", headings, headings)
+    if not (square.min() > 0.0 and square.max() < np.inf):
+        directed = (square > 0.0) & (square < np.inf)
+        raise _complaint("heading", headings, directed[:, np.newaxis], "has no direction")
     if box is not None:
-        if not (math.isfinite(box) and box > 0.0):
-            raise InputError(f"box is {box}; expected a positive side length, or None for open space")
-        bad = np.flatnonzero(((positions < 0.0) | (positions > box)).any(axis=1))
-        if bad.size:
-            raise InputError(f"position of row {bad[0]} lies outside 0 .. {box}: {positions[bad[0]].tolist()}")
+        if not (_is_finite_number(box) and box > 0.0):
+            raise InputError(f"box is {box!r}; expected a positive side length, or None for open space")
+        if not (positions.min() >= 0.0 and positions.max() <= box):
+            inside = (positions >= 0.0) & (positions <= box)
+            raise _complaint("position", positions, inside, f"lies outside 0 .. {box}")
     if n > COSTLY_FROM:
         warnings.warn(f"{n} agents: all {n * (n - 1) // 2} pairs are compared", UserWarning, stacklevel=2)
     values = DEFINITIONS[definition](positions, headings, math.inf if box is None else float(box))

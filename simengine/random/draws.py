@@ -8,15 +8,22 @@ with the same results.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import numba
-from numba.extending import register_jitable
+from numba.extending import overload, register_jitable
 
 from simengine.random import elementary, philox, sampling
 
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "forceinline": True}
+
+@overload(elementary.square_root, jit_options={"forceinline": True})
+def _square_root(x: Any) -> Any:
+    # numpy's root of a scalar is a call to the C library, which keeps loops from being vectorised; this one is an instruction.
+    return lambda x: math.sqrt(x)
+
 
 for _building_block in (
     philox.philox4x32,

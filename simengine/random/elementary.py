@@ -31,6 +31,12 @@ _HALF_PI_3 = 2.0222662487111665e-21
 _HALF_PI_4 = 8.4784276603689e-32
 
 
+def square_root(x: Real) -> Real:
+    """Square root of a number or of an array; correctly rounded (IEEE 754)."""
+    root: Real = np.sqrt(x)
+    return root
+
+
 def log_unit(u: Real) -> Real:
     """Return the natural logarithm of a positive normal number (``u <= 1`` is meant); error at most 1 ulp.
 

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from simengine.random.elementary import log_unit, sincos_turn
+from simengine.random.elementary import log_unit, sincos_turn, square_root
 from simengine.random.philox import AGENT_TAG, Words, block
 
 Id: TypeAlias = Any
@@ -66,7 +66,7 @@ def normals_from_bits(first: Words, second: Words) -> tuple[Real, Real]:
     The radius comes from ``(k + 1) / 2**53`` for the 53-bit number ``k``, never zero; the angle from
     ``second``.
     """
-    radius = np.sqrt(-2.0 * log_unit(np.float64((first >> _11) + _ONE) * _UNIT))
+    radius = square_root(-2.0 * log_unit(np.float64((first >> _11) + _ONE) * _UNIT))
     sine, cosine = sincos_turn(unit_from_bits(second))
     return radius * cosine, radius * sine
 
@@ -181,5 +181,5 @@ def unit_vector_3(key: Words, id: Id) -> tuple[Real, Real, Real]:
     """Return ``(x, y, z)`` of a direction in space, uniform on the sphere (Archimedes: ``z`` is uniform)."""
     turn, height = two_uniforms(key, id)
     sine, cosine = sincos_turn(turn)
-    radius = 2.0 * np.sqrt(height * (1.0 - height))
+    radius = 2.0 * square_root(height * (1.0 - height))
     return radius * cosine, radius * sine, 2.0 * height - 1.0

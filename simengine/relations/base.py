@@ -55,6 +55,41 @@ class Scope(Protocol):
     def imports(self, module: str, name: str) -> str:
         """A jitted function of the engine."""
 
+    def table(self, reference: FieldReference) -> str:
+        """All components of a field as one (components, slots) array, padded with infinity."""
+
+    def table_of(self, population: Population, name: str) -> str:
+        """The same, by names."""
+
+    def chunks(self) -> str:
+        """Into how many parts the agents are cut; more than one when there are threads."""
+
+    def static(self, relation: Relation) -> tuple[Any, ...]:
+        """The relation's `static` choices."""
+
+
+class GatherBody(Protocol):
+    """The author's gather, as a relation that loops over its agents itself sees it.
+
+    The order of emission is ``start``, then ``call`` for each seen agent (or eight of them), then ``store``.
+    """
+
+    on_lanes: bool
+    needs_id: bool
+    needs_other: bool
+    needs_offset: bool
+    needs_distance: bool
+    fields_of_others: tuple[str, ...]
+
+    def start(self, code: Code) -> None:
+        """Emit the initial accumulators."""
+
+    def call(self, code: Code, read: Callable[[str, int], str]) -> None:
+        """Emit the call; ``read(field, component)`` gives others' values."""
+
+    def store(self, code: Code) -> None:
+        """Emit the hand-over of the accumulators of ``me``."""
+
 
 Body = Callable[[], None]
 
@@ -70,7 +105,7 @@ class Relation:
     gives: frozenset[str] = frozenset()
     name: str = ""
 
-    def scalars(self, parameters: Mapping[str, Any]) -> dict[str, float]:
+    def scalars(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Numbers that follow from the parameters, checked (``InputError``); available as ``scope.scalar``."""
         return {}
 
@@ -78,9 +113,13 @@ class Relation:
         """Choices that follow from the parameters and change the generated code."""
         return ()
 
-    def work(self, capacity: Mapping[str, int]) -> dict[str, tuple[str, int]]:
+    def work(self, capacity: Mapping[str, int]) -> dict[str, tuple[str, Any]]:
         """Arrays to keep between steps: dtype and length by name."""
         return {}
+
+    def emit_gather(self, code: Code, scope: Scope, body: GatherBody, parallel: bool) -> bool:
+        """Emit a whole synchronous gather, and return true; a relation that does not loops agent by agent."""
+        return False
 
     def prepare(self, code: Code, scope: Scope) -> None:
         """Emit what is done once per phase and step, before any agent looks."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from simengine.errors import ScenarioError
 from simengine.relations.base import Body, Code, Relation, Scope
@@ -39,7 +40,7 @@ class _Grouped(Relation):
     owner: Population
     gather_directly: bool
 
-    def work(self, capacity: Mapping[str, int]) -> dict[str, tuple[str, int]]:
+    def work(self, capacity: Mapping[str, int]) -> dict[str, tuple[str, Any]]:
         """The list of members and where each group starts."""
         return {
             "starts": ("int64", capacity[self.owner.name] + 1),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from simengine.relations.base import Body, Code, Relation, Scope
 from simengine.scenario.population import Population
@@ -17,7 +18,7 @@ class Matching(Relation):
     def __init__(self, source: Population) -> None:
         self.source = self.target = source
 
-    def work(self, capacity: Mapping[str, int]) -> dict[str, tuple[str, int]]:
+    def work(self, capacity: Mapping[str, int]) -> dict[str, tuple[str, Any]]:
         """The partner by slot."""
         return {"mate": ("int64", capacity[self.source.name])}
 

@@ -74,6 +74,9 @@ class Scenario:
         for name, value in self.values.items():
             setattr(self, name, value)
         self.check()
+        self.constants: dict[str, float] = {name: float(value) for name, value in self.derived().items()}
+        for name, value in self.constants.items():
+            setattr(self, name, value)
         for label, relation in self.declaration.relations.items():
             try:
                 relation.scalars(self.values)
@@ -82,6 +85,10 @@ class Scenario:
 
     def start(self, **populations: Any) -> None:
         """Fill the populations; override with the populations' names and ``draw`` as arguments."""
+
+    def derived(self) -> Mapping[str, float]:
+        """Numbers that follow from the parameters, for use in phases as ``p.name``; computed once a run."""
+        return {}
 
     def check(self) -> None:
         """Raise through `require` when the parameters contradict one another; override when they can."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -100,8 +101,14 @@ def decode(value: Any) -> Any:
     """Return the Python value that `encode` stored; lists for arrays, Python scalars for numpy's."""
     value = plain(value)
     if isinstance(value, str) and value.startswith(PREFIX):
-        return json.loads(value[len(PREFIX) :])
+        with suppress(ValueError):
+            return json.loads(value[len(PREFIX) :])
     return value
+
+
+def encode_again(attributes: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return the attributes of a Dataset, of which some may be encoded already, as NetCDF can hold them."""
+    return {check_name(name, "attribute"): encode(decode(value)) for name, value in attributes.items()}
 
 
 def encode_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:

@@ -61,10 +61,8 @@ def assemble(
         else:
             values = arrays.get(variable.name, np.full(shape, variable.fill_value, variable.storage_dtype))
         file_attributes = variable.file_attributes(variable.name in missing)
+        # xarray opens texts of a file with a fixed width.
+        values = values.astype(np.str_) if values.dtype.kind == "O" else values
         raw[variable.name] = (variable.dims, values, file_attributes)
-    variables = {name: xr.Variable(dims, _text(values), given) for name, (dims, values, given) in raw.items()}
+    variables = {name: xr.Variable(dims, values, given) for name, (dims, values, given) in raw.items()}
     return xr.decode_cf(xr.Dataset(variables, attrs=dict(attributes))).load()
-
-
-def _text(values: NDArray[Any]) -> NDArray[Any]:
-    return values.astype(np.str_) if values.dtype.kind == "O" else values

@@ -102,10 +102,7 @@ class Variable:
         elif self.dtype != "str":
             found["units"] = plain_unit(self.unit)
         found |= encode_attributes(self.attributes)
-        for name in _TYPED_AS_VARIABLE & set(self.attributes):
-            if dtype.kind != "O":
-                numbers = np.asarray(self.attributes[name]).astype(dtype)
-                found[name] = dtype.type(numbers.item()) if numbers.size == 1 else numbers
+        found |= typed_attributes(self.attributes, dtype)
         if dtype.kind == "f" or (missing and dtype.kind != "O"):
             found["_FillValue"] = dtype.type(self.fill_value)
         if self.record_dim:
@@ -250,3 +247,12 @@ class Layout:
 def plain_unit(unit: str) -> str:
     """Return a unit that xarray leaves a number: ``"seconds"`` and its like lose their plural."""
     return unit.removesuffix("s") if unit in _DURATIONS else unit
+
+
+def typed_attributes(attributes: Mapping[Any, Any], dtype: np.dtype[Any]) -> dict[str, Any]:
+    """Return those attributes that CF wants in the type of their variable (ranges, flags), in that type."""
+    found = {}
+    for name in _TYPED_AS_VARIABLE & attributes.keys() if dtype.kind in "iuf" else ():
+        numbers = np.asarray(attributes[name]).astype(dtype)
+        found[name] = dtype.type(numbers.item()) if numbers.size == 1 else numbers
+    return found

@@ -81,9 +81,7 @@ def define(
     for dim, length in layout.dimensions.items():
         file.createDimension(dim, length)
     for name in layout.coordinates:
-        values = layout.coordinate_array(name)
-        create(file, name, (name,), values.shape, values.dtype, layout.coordinate_attributes(name))
-        file.variables[name][:] = values
+        _write_coordinate(file, name, layout.coordinate_array(name), layout.coordinate_attributes(name))
     for name, axis in layout.axes().items():
         create(
             file, name, axis.dims, (lengths[axis.dims[0]],), axis.storage_dtype, layout.axis_attributes(name)
@@ -117,6 +115,24 @@ def create(
     variable.set_auto_maskandscale(False)
     for key, value in given.items():
         variable.setncattr(key, value)
+
+
+def _write_coordinate(
+    file: netCDF4.Dataset, name: str, values: NDArray[Any], attributes: Mapping[str, Any]
+) -> None:
+    # A coordinate variable of NetCDF's string type is none to CF, which takes labels as arrays of characters;
+    # xarray makes an index of both.
+    if values.dtype.kind == "O":
+        encoded = np.array([text.encode() for text in values], dtype=np.bytes_)
+        letters = f"{name}_strlen"
+        file.createDimension(letters, encoded.dtype.itemsize)
+        variable = file.createVariable(name, "S1", (name, letters))
+        variable.setncatts({**attributes, "_Encoding": "utf-8"})
+        variable.set_auto_chartostring(False)
+        variable[:] = encoded.view("S1").reshape(len(values), -1)
+    else:
+        create(file, name, (name,), values.shape, values.dtype, attributes)
+        file.variables[name][:] = values
 
 
 def fill(file: netCDF4.Dataset, name: str, where: tuple[slice, ...], values: NDArray[Any]) -> None:

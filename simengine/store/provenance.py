@@ -31,15 +31,18 @@ def provenance(*, cpu_target: str = "", threads: int | None = None) -> tuple[dic
         ``version_python``, ``version_numpy`` and so on (packages that are not installed are left out),
         ``system``, ``machine``, ``cpu_target``: a run on another machine type is another result.
     volatile
-        ``host``, ``started_at`` (UTC, ISO 8601), ``platform``, ``threads``: no result depends on them.
+        ``host``, ``started_at`` (UTC, ISO 8601), ``history``, ``platform``, ``threads``: no result depends
+        on them.
     """
     stable = {**versions(), "system": platform.system(), "machine": platform.machine()}
     if cpu_target:
         stable["cpu_target"] = cpu_target
+    started = now()
     volatile: dict[str, Any] = {
         "host": socket.gethostname(),
         "platform": platform.platform(),
-        "started_at": now(),
+        "started_at": started,
+        "history": f"{started} computed by simengine {stable.get('version_simengine', '')}".rstrip(),
     }
     if threads is not None:
         volatile["threads"] = threads

@@ -26,6 +26,7 @@ class Column:
         self.shape = shape
         self.rows: NDArray[Any] = np.empty((capacity, *shape), self.dtype)
         self.missing = False
+        self._is_real = self.kind == "f" and shape == ()
         self._held_fill = False
 
     def put(self, index: int, value: Any) -> None:
@@ -37,6 +38,9 @@ class Column:
             If the shape differs, the values do not fit the dtype without loss, or an integer that marks
             missing values was recorded as a number in a variable that also has missing rows.
         """
+        if self._is_real and isinstance(value, float):
+            self.rows[index] = value
+            return
         if value is None:
             if self._held_fill:
                 raise self._ambiguous()

@@ -18,20 +18,18 @@ _SYMBOLS = _words(
 )
 _NAMES = _words(
     "meter metre second gram ampere kelvin mole candela hertz newton pascal joule watt coulomb volt farad "
-    "siemens weber tesla henry lumen lux gray becquerel sievert katal radian steradian litre liter electronvolt byte"
+    "siemens weber tesla henry lumen lux gray becquerel sievert katal radian steradian litre liter "
+    "electronvolt byte"
 )
 _WHOLE = _words(
     "degree arcmin arcminute arcsec arcsecond turn revolution cycle rpm percent % min minute h hr hour d day "
     "week month yr year sec nat count ppm degC celsius hectare tonne angstrom micron knot foot inch mile"
 )
-_PLURALS = frozenset(
-    f"{name}s"
-    for name in (_NAMES - _words("siemens hertz lux henry"))
-    | _words("degree bit minute hour day week month year")
-)
+_NAMES |= frozenset(f"{name}s" for name in _NAMES - _words("siemens hertz lux henry"))
+_WHOLE |= _words("degrees bits minutes hours days weeks months years")
 _PREFIX_SYMBOLS = _words("Y Z E P T G M k h da d c m u n p f a z y")
 _PREFIX_NAMES = _words(
-    "yotta zetta exa peta tera giga mega kilo hecto deca deci centi milli micro nano pico femto atto zepto "
+    "yotta zetta exa peta tera giga mega kilo hecto deka deci centi milli micro nano pico femto atto zepto "
     "yocto"
 )
 _NUMBER = re.compile(r"\d+(\.\d+)?([eE][+-]?\d+)?")
@@ -42,8 +40,8 @@ _BETWEEN = re.compile(r" */ *| *\* *|\.(?=[A-Za-z])| +(?:per +)?")
 def check_unit(text: str) -> None:
     """Accept ``text`` if it is a product or quotient of known units, each with an optional whole power.
 
-    ``"1"``, ``"m s-1"``, ``"m/s^2"``, ``"kg.m2"``, ``"rad per s"``, ``"percent"``, ``"bit"`` are units; brackets,
-    logarithmic units and dates (``"s since ..."``) are not. Whatever is accepted, UDUNITS-2 reads.
+    ``"1"``, ``"m s-1"``, ``"m/s^2"``, ``"kg.m2"``, ``"rad per s"``, ``"percent"``, ``"bit"`` are units;
+    brackets, logarithmic units and dates (``"s since ..."``) are not. Whatever is accepted, UDUNITS-2 reads.
 
     Raises
     ------
@@ -65,7 +63,7 @@ def check_unit(text: str) -> None:
 
 def known_units() -> frozenset[str]:
     """Return all units that stand without a prefix."""
-    return _SYMBOLS | _NAMES | _WHOLE | _PLURALS
+    return _SYMBOLS | _NAMES | _WHOLE
 
 
 def _is_known(name: str) -> bool:
@@ -73,8 +71,7 @@ def _is_known(name: str) -> bool:
         return True
     if any(name.startswith(prefix) and name[len(prefix) :] in _SYMBOLS for prefix in _PREFIX_SYMBOLS):
         return True
-    named = _NAMES | _PLURALS
-    return any(name.startswith(prefix) and name[len(prefix) :] in named for prefix in _PREFIX_NAMES)
+    return any(name.startswith(prefix) and name[len(prefix) :] in _NAMES for prefix in _PREFIX_NAMES)
 
 
 def _hint(name: str) -> str:

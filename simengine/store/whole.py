@@ -6,11 +6,12 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
-from simengine.store.attributes import encode_attributes
+from simengine.store.attributes import encode_again
 from simengine.store.files import refuse_existing, store_errors
-from simengine.store.layout import plain_unit
+from simengine.store.layout import plain_unit, typed_attributes
 from simengine.store.netcdf import COMPRESSION, chunk_shape, write_hashed
 
 
@@ -33,16 +34,17 @@ def write_dataset(dataset: xr.Dataset, path: str | os.PathLike[str], *, overwrit
     """
     path = Path(path)
     encoded = dataset.copy(deep=False)
-    encoded.attrs = encode_attributes(dataset.attrs)
+    encoded.attrs = encode_again(dataset.attrs)
     encoding: dict[str, dict[str, Any]] = {}
     for name, variable in encoded.variables.items():
-        variable.attrs = encode_attributes(variable.attrs)
+        stored = np.dtype(variable.encoding.get("dtype", variable.dtype))
+        variable.attrs = encode_again(variable.attrs) | typed_attributes(variable.attrs, stored)
         if isinstance(variable.attrs.get("units"), str):
             variable.attrs["units"] = plain_unit(variable.attrs["units"])
-        encoding[str(name)] = _storage(variable)
+        encoding[str(name)] = _storage(variable, is_axis=variable.dims == (name,))
 
     def write(temporary: Path) -> None:
-        encoded.to_netcdf(temporary, engine="netcdf4", format="NETCDF4", encoding=encoding)
+        encoded.to_netcdf(temporary, engine="netcdf4", format="NETCDF4", encoding=encoding, unlimited_dims=())
 
     with store_errors(f"write {path}"):
         refuse_existing(path, overwrite)
@@ -50,8 +52,12 @@ def write_dataset(dataset: xr.Dataset, path: str | os.PathLike[str], *, overwrit
     return path
 
 
-def _storage(variable: xr.Variable) -> dict[str, Any]:
+def _storage(variable: xr.Variable, is_axis: bool) -> dict[str, Any]:
+    if variable.dtype.kind not in "iufb":
+        return {"dtype": "S1"} if is_axis else {}
     kept = {key: variable.encoding[key] for key in ("dtype", "_FillValue") if key in variable.encoding}
-    if not variable.dims or variable.dtype.kind not in "iufb":
-        return {} if variable.dtype.kind not in "iufb" else kept
+    if is_axis:
+        kept.setdefault("_FillValue", None)
+    if not variable.dims:
+        return kept
     return {**kept, **COMPRESSION, "chunksizes": chunk_shape(variable.shape, variable.dtype.itemsize)}

@@ -8,10 +8,13 @@ import sys
 import numba
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simengine.random import draws, sampling
+
+# The first example of a function includes its compilation.
+UNTIMED = settings(deadline=None)
 
 KEY = np.uint64(0x0123456789ABCDEF)
 KEYS = st.integers(0, 2**64 - 1).map(np.uint64)
@@ -71,6 +74,7 @@ def test_vector_body_and_remainder_of_a_loop_give_the_same_bits(size):
     assert out.tobytes() == sampling.normal(KEY, ids, 0.5, 2.0).tobytes()
 
 
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="there is no compiled code to read")
 def test_a_loop_of_normals_calls_only_exactly_rounded_functions():
     fill_normals(KEY, np.arange(3), np.empty(3))
     code = next(iter(fill_normals.inspect_llvm().values()))
@@ -117,6 +121,7 @@ def test_draws_are_the_same_without_compilation_and_raise_no_warning(disabled):
     assert answer.stdout.strip() == digest.hexdigest()
 
 
+@UNTIMED
 @given(KEYS, IDS, IDS)
 def test_symmetric_draws_ignore_the_order_of_the_pair(key, id, other):
     assert draws.bits_symmetric(key, id, other) == draws.bits_symmetric(key, other, id)
@@ -125,27 +130,32 @@ def test_symmetric_draws_ignore_the_order_of_the_pair(key, id, other):
     )
 
 
+@UNTIMED
 @given(KEYS, IDS, IDS)
 def test_directed_draws_heed_the_order_of_the_pair(key, id, other):
     same = draws.bits_pair(key, id, other) == draws.bits_pair(key, other, id)
     assert same == (id == other)
 
 
+@UNTIMED
 @given(KEYS, IDS, IDS)
 def test_an_agents_own_draw_never_meets_those_of_its_pairs(key, id, other):
     assert draws.bits(key, id) != draws.bits_pair(key, id, other)
 
 
+@UNTIMED
 @given(KEYS, IDS, st.integers(-(2**62), 2**62 - 1), st.integers(1, 2**62))
 def test_integers_stay_within_their_bounds(key, id, low, span):
     assert low <= draws.integer(key, id, low, low + span) < low + span
 
 
+@UNTIMED
 @given(st.integers(0, 2**64 - 1), st.integers(1, 2**63 - 1))
 def test_integers_are_the_upper_half_of_an_exact_product(word, span):
     assert int(sampling.index_from_bits(np.uint64(word), 0, span)) == (word * span) >> 64
 
 
+@UNTIMED
 @given(KEYS, IDS)
 def test_uniforms_lie_in_the_half_open_unit_interval(key, id):
     first, second = draws.two_uniforms(key, id)
@@ -164,12 +174,14 @@ def test_the_extreme_words_give_the_extreme_uniforms_and_finite_normals():
     assert smallest == 0.0
 
 
+@UNTIMED
 @given(KEYS, IDS)
 def test_unit_vectors_have_unit_length(key, id):
     assert np.hypot(*draws.unit_vector_2(key, id)) == pytest.approx(1.0, abs=5e-16)
     assert np.linalg.norm(draws.unit_vector_3(key, id)) == pytest.approx(1.0, abs=5e-16)
 
 
+@UNTIMED
 @given(KEYS, IDS, st.lists(st.sampled_from([0.0, 0.0, 1.0, 1e-300, 3.5]), min_size=1, max_size=6))
 def test_an_option_of_weight_zero_is_never_chosen(key, id, weights):
     weights = np.array([*weights, 1.0, 0.0])

@@ -1,9 +1,12 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simengine.random import draws, philox
+
+# The first example of a function includes its compilation.
+UNTIMED = settings(deadline=None)
 
 RECORDED_STREAM = 3005688468424190682
 RECORDED_STEP = 7530459953265819955
@@ -34,6 +37,7 @@ def test_the_known_answers_of_random123_are_met(function, words, answer):
     assert [int(word) for word in function(*map(np.uint64, words))] == answer
 
 
+@UNTIMED
 @given(st.lists(WORDS, min_size=6, max_size=6))
 def test_plain_compiled_and_whole_number_philox_agree(words):
     expected = reference(words)
@@ -50,6 +54,7 @@ def test_philox_of_arrays_equals_philox_of_each_element():
         assert together[:, column].tolist() == reference(words[:, column].tolist())
 
 
+@UNTIMED
 @given(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
 def test_a_block_cuts_its_words_lower_half_first(key, low, high):
     halves = [word for number in (low, high, key) for word in (number % 2**32, number >> 32)]

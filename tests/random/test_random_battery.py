@@ -1,7 +1,7 @@
 """Statistics of the keyed draws along every axis by which draws are named.
 
-Each p-value must exceed ``ALARM``; with about 100 of them, a perfect generator would fail this file at one choice of
-seeds in a thousand. The seeds are fixed, so it fails always or never.
+Each p-value must exceed ``ALARM``; with about 150 of them, a perfect generator would fail this file at one
+choice of seeds in six hundred. The seeds are fixed, so it fails always or never.
 """
 
 import math
@@ -231,6 +231,6 @@ def test_integers_are_equally_likely(span):
 
 
 def test_integers_of_a_huge_range_are_unbiased():
-    # Of a range of 3 * 2**61, plain remainders of 64 bits would fall below 2**62 three quarters of the time, not 2/3.
+    # Plain remainders of 64 bits would fall below 2**62 three quarters of the time, not two thirds.
     drawn = sampling.integer(KEY, COUNT, 0, 3 * 2**61)
     assert stats.binomtest(int(np.count_nonzero(drawn < 2**62)), N, 2 / 3).pvalue > ALARM

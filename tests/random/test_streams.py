@@ -3,12 +3,15 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simengine.errors import InputError
 from simengine.random import draws
 from simengine.random.streams import AgentDraws, Draws
+
+# The first example of a function includes its compilation.
+UNTIMED = settings(deadline=None)
 
 IDS = np.array([4, 0, 17, 2**40, 3])
 OTHERS = np.array([1, 2, 17, 5, 2**50])
@@ -82,6 +85,7 @@ def test_component_c_comes_from_block_c():
             assert n[place, component] == draws.integer_block(key, id, 0, 1000, component)
 
 
+@UNTIMED
 @given(st.lists(st.integers(0, 2**63 - 1), unique=True, max_size=30), st.randoms(use_true_random=False))
 def test_an_agents_draw_depends_on_no_other_agent_and_on_no_order(ids, order):
     draw = dict(zip(ids, many(np.array(ids, dtype=np.int64)).normal("x"), strict=True))
@@ -90,6 +94,7 @@ def test_an_agents_draw_depends_on_no_other_agent_and_on_no_order(ids, order):
     assert [draw[id] for id in some] == again.tolist()
 
 
+@UNTIMED
 @given(st.lists(st.integers(0, 2**63 - 1), unique=True, max_size=30), st.randoms(use_true_random=False))
 def test_a_permutation_holds_every_id_once_whatever_order_they_came_in(ids, order):
     shuffled = order.sample(ids, k=len(ids))

@@ -30,8 +30,12 @@ def layout() -> Layout:
             "axis": (np.array(["x", "y", "z"]), {"long_name": "Cartesian axis"}),
         },
         variables=(
-            Variable("position", ("snapshot_time", "agent", "axis"), unit="m", long_name="position of the agent"),
-            Variable("heading", ("snapshot_time", "agent", "axis"), "float32", long_name="unit vector of motion"),
+            Variable(
+                "position", ("snapshot_time", "agent", "axis"), unit="m", long_name="position of the agent"
+            ),
+            Variable(
+                "heading", ("snapshot_time", "agent", "axis"), "float32", long_name="unit vector of motion"
+            ),
             Variable("caste", ("snapshot_time", "agent"), "uint8", attributes={"valid_range": [0, 9]}),
             Variable(
                 "polarization",
@@ -90,4 +94,6 @@ def fill(
             draw = np.random.default_rng(step)
             position = draw.random((N_AGENTS, 3))
             heading = position.astype(np.float32)
-            writer.snapshot(step, step / 4, {"position": position, "heading": heading, "caste": np.arange(N_AGENTS)})
+            writer.snapshot(
+                step, step / 4, {"position": position, "heading": heading, "caste": np.arange(N_AGENTS)}
+            )

@@ -109,7 +109,6 @@ def test_a_run_in_memory_is_identical_to_its_file(tmp_path, layout, attributes, 
             assert {name: opened[name].dtype for name in opened.variables} == {
                 name: memory[name].dtype for name in memory.variables
             }
-            assert list(opened.variables) == list(memory.variables) or set(opened.variables) == set(memory.variables)
     assert memory.attrs["content_hash"] == content_hash(memory) == content_hash(path)
 
 
@@ -143,9 +142,14 @@ def test_segments_are_removed_after_the_merge_and_closing_twice_is_harmless(tmp_
 
 def test_an_exception_keeps_what_was_recorded(tmp_path, layout, attributes):
     path = tmp_path / "run.nc"
-    with pytest.raises(ZeroDivisionError), RunWriter(path, layout, attributes) as writer:
-        fill(writer, steps=25)
-        raise ZeroDivisionError
+
+    def fails() -> None:
+        with RunWriter(path, layout, attributes) as writer:
+            fill(writer, steps=25)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fails()
     assert not path.exists()
     partial = open_run(path)
     assert dict(partial.sizes) == {"time": 25, "snapshot_time": 3, "agent": N_AGENTS, "axis": 3}
@@ -222,7 +226,7 @@ def test_a_row_that_does_not_fit_is_refused_whole(tmp_path, layout, attributes, 
 def test_a_step_cannot_be_recorded_twice(layout, attributes):
     writer = MemoryWriter(layout, attributes)
     writer.record(5, 5.0, {})
-    with pytest.raises(StoreError, match="step 5 .* not later than the last, 5"):
+    with pytest.raises(StoreError, match=r"step 5 .* not later than the last, 5"):
         writer.record(5, 5.0, {})
 
 

@@ -1,0 +1,163 @@
+"""Policies in Python: any callable that answers a decision for the agents of a mask.
+
+The contract is one for every kind of policy: a value for each agent asked, or a distribution over the decision's
+options, from which the engine draws with the agents' own keyed draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simengine.compile.kernel import Kernel
+from simengine.compile.state import PopulationState, State
+from simengine.errors import InputError, RunError, nearest
+from simengine.random.streams import Draws
+from simengine.scenario.phases import Decision
+from simengine.scenario.scenario import Scenario, active
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A callable that answers a decision, and for whom; the others follow the scenario's rule.
+
+    ``answer(asked)`` gets an `Asked` and returns one value per agent, or an array (agents, options) of
+    probabilities when the decision has options. ``share`` limits it to a hash-chosen share of the population (the
+    same agents at every step, for any storage or sharding), ``ids`` to the agents named.
+    """
+
+    answer: Callable[[Asked], Any]
+    share: float | None = None
+    ids: Any = None
+
+    def chosen(self, identities: Array, seed: int, population: str) -> Array:
+        """A mask over ``identities``: whose decisions this policy answers."""
+        if self.ids is not None:
+            found: Array = np.isin(identities, np.asarray(self.ids))
+            return found
+        if self.share is None:
+            return np.ones(len(identities), bool)
+        drawn = Draws(seed, population, "policy", identities).uniform("share")
+        return np.asarray(drawn < self.share)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a policy sees of one decision at one step: arrays over the agents it answers for, by ascending id.
+
+    ``observed`` holds what the decision's gathers collected, ``rule`` what the scenario's rule answers, ``p`` the
+    scenario with its parameters, ``draw`` named draws keyed by these agents. Fields are attributes of ``agents``.
+    """
+
+    ids: Array
+    step: int
+    agents: Fields
+    observed: Mapping[str, Array]
+    rule: Array
+    options: tuple[str, ...]
+    p: Scenario
+    draw: Draws
+
+
+class Fields:
+    """Fields of some agents of a population, as attributes; read-only copies."""
+
+    def __init__(self, state: PopulationState, slots: Array) -> None:
+        self._state, self._slots = state, slots
+
+    def __getattr__(self, name: str) -> Array:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        declared = self._state.population.fields | self._state.population.inboxes
+        if name not in declared:
+            raise InputError(f"population {self._state.population.name} has no field {name!r}{nearest(name, declared)}")
+        table: Array = self._state.fields[name][:, self._slots]
+        return table.T if declared[name].components else table[0]
+
+
+def labelled(scenario: type[Scenario] | Scenario) -> dict[str, Decision]:
+    """The decisions of a scenario by the name users call them, ``population.decision``."""
+    phases = scenario.declaration.phases
+    listed = active(phases, scenario.values) if isinstance(scenario, Scenario) else list(phases.values())
+    return {f"{phase.population.name}.{phase.name}": phase for phase in listed if isinstance(phase, Decision)}
+
+
+def checked(policies: Mapping[str, Any] | None, scenario: Scenario) -> dict[str, tuple[Policy, ...]]:
+    """Policies by decision, each a tuple; ``InputError`` for a decision that does not exist."""
+    decisions = labelled(scenario)
+    found: dict[str, tuple[Policy, ...]] = {}
+    for name, given in (policies or {}).items():
+        label = name if "." in name else next((known for known in decisions if known.split(".")[1] == name), name)
+        if label not in decisions:
+            known = f"; decisions: {', '.join(decisions)}" if decisions else "; the scenario has no decisions"
+            raise InputError(f"unknown decision {name!r}{nearest(name, decisions) or known}")
+        listed = given if isinstance(given, tuple | list) else (given,)
+        for policy in listed:
+            if not isinstance(policy, Policy) and not callable(policy):
+                raise InputError(f"policy of {name!r}: give a callable or simengine.Policy(...), not {policy!r}")
+        found[label] = tuple(policy if isinstance(policy, Policy) else Policy(policy) for policy in listed)
+        for policy in found[label]:
+            if policy.share is not None and not 0 <= policy.share <= 1:
+                raise InputError(f"policy of {name!r}: a share is between 0 and 1, not {policy.share!r}")
+    return found
+
+
+class HostAnswers:
+    """Answers decisions between compiled segments."""
+
+    def __init__(self, scenario: Scenario, state: State, seed: int, policies: Mapping[str, tuple[Policy, ...]]) -> None:
+        self.scenario, self.state, self.seed, self.policies = scenario, state, seed, policies
+        self.kernel: Kernel | None = None
+
+    def __call__(self, decision: Decision, step: int) -> None:
+        """Ask the policies of one decision and store the actions."""
+        assert self.kernel is not None
+        population = self.state[decision.population.name]
+        slots = population.order[: population.living]
+        identities = population.ids[slots]
+        for policy in self.policies[f"{decision.population.name}.{decision.name}"]:
+            mask = policy.chosen(identities, self.seed, decision.population.name)
+            if not mask.any():
+                continue
+            mine = slots[mask]
+            action = population.fields[decision.action][0]
+            draw = Draws(self.seed, decision.population.name, decision.name, identities[mask], step)
+            asked = Asked(
+                identities[mask], step, Fields(population, mine), self._observed(decision, mine), action[mine],
+                decision.options, self.scenario, draw,
+            )  # fmt: skip
+            action[mine] = self._actions(decision, policy.answer(asked), len(mine), draw, action.dtype)
+
+    def _observed(self, decision: Decision, slots: Array) -> dict[str, Array]:
+        assert self.kernel is not None
+        found: dict[str, Array] = {}
+        for gather in decision.after:
+            for name, accumulator in gather.accumulators.items():
+                rows = [self.kernel.accumulated(gather.name, name, c)[slots] for c in range(accumulator.rows)]
+                found[name] = np.stack(rows, axis=1) if accumulator.components else rows[0]
+        return found
+
+    def _actions(self, decision: Decision, answer: Any, agents: int, draw: Draws, dtype: np.dtype[Any]) -> Array:
+        values = np.asarray(answer)
+        what = f"the policy of {decision.population.name}.{decision.name}"
+        if decision.options and values.shape == (agents, len(decision.options)):
+            weights = values.astype(float)
+            if not (np.isfinite(weights).all() and (weights >= 0).all() and (weights.sum(axis=1) > 0).all()):
+                raise RunError(f"{what} returned probabilities that are negative, missing or all zero")
+            cumulative = np.cumsum(weights, axis=1)
+            drawn = draw.uniform("action") * cumulative[:, -1]
+            return np.minimum((cumulative <= drawn[:, None]).sum(axis=1), len(decision.options) - 1).astype(dtype)
+        if values.shape not in {(agents,), ()}:
+            wanted = f"({agents},)" + (f" or ({agents}, {len(decision.options)})" if decision.options else "")
+            raise RunError(f"{what} returned an array of shape {values.shape}; expected {wanted}")
+        if values.dtype == object or not np.isfinite(values.astype(float)).all():
+            raise RunError(f"{what} returned something that is not a finite number")
+        if decision.options and not ((values >= 0) & (values < len(decision.options))).all():
+            raise RunError(f"{what} returned an action outside 0 to {len(decision.options) - 1}")
+        return np.broadcast_to(values, (agents,)).astype(dtype)

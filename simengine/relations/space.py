@@ -1,0 +1,217 @@
+"""Space: agents within reach of one another, in a periodic, reflecting or open box.
+
+Neighbours are found by cell lists, or by comparing all pairs in small populations and where the reach is at least a
+third of a periodic box. The order is canonical, by cell and id (by id when all pairs are compared), so that
+storage, threads and history cannot show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from simengine.errors import InputError, ScenarioError, nearest
+from simengine.relations.base import Body, Code, GatherBody, Relation, Scope, resolve_number
+from simengine.relations.space_loops import emit_cells, emit_pairs
+from simengine.scenario.population import FieldReference, Population
+
+BOUNDARIES = ("periodic", "reflecting", "open")
+# Up to this many agents, comparing one with all of them in vector registers costs less than keeping cells.
+PAIRS_UP_TO = 512
+CELLS_PER_AGENT = 8
+SPARE = 64
+
+
+class Space(Relation):
+    """Each agent sees those within ``reach`` of its ``position`` (distance <= reach), itself excluded.
+
+    ``position`` is a vector field of 2 or 3 components; ``sees`` the position field of another population, when
+    that is whom agents see. ``reach`` and ``box`` are numbers, parameters' names or functions of the parameters.
+    ``box`` is the side of the box, from 0, the same on every axis; without it (or when it is ``None``) space is open.
+    ``boundary`` is ``"periodic"`` (nearest images) or ``"reflecting"`` (``velocity`` is turned round there).
+    Positions that a phase writes are brought back into the box. Gathers may ask for ``offset`` (from me to other)
+    and ``distance``.
+    """
+
+    gives = frozenset({"offset", "distance"})
+
+    def __init__(
+        self,
+        position: FieldReference,
+        *,
+        reach: Any,
+        sees: FieldReference | None = None,
+        box: Any = None,
+        boundary: Literal["periodic", "reflecting", "open"] = "periodic",
+        velocity: FieldReference | None = None,
+    ) -> None:
+        if boundary not in BOUNDARIES:
+            raise ScenarioError(f"boundary is one of {', '.join(BOUNDARIES)}, not {boundary!r}{nearest(boundary, BOUNDARIES)}")
+        self.position, self.seen = position, sees or position
+        for field in (self.position, self.seen):
+            if not isinstance(field, FieldReference) or field.field.components not in {2, 3}:
+                raise ScenarioError("Space() takes a field declared with vector(2) or vector(3), as in Space(agents.position, ...)")
+        if self.position.field.components != self.seen.field.components:
+            raise ScenarioError("Space(sees=...): both positions need as many components")
+        if velocity is not None and velocity.population is not position.population:
+            raise ScenarioError("Space(velocity=...): the velocity belongs to the agents whose position it is")
+        self.source, self.target = position.population, self.seen.population
+        self.reach, self.box, self.boundary, self.velocity = reach, box, boundary, velocity
+        self.dimensions: int = position.field.components
+
+    # -- what follows from the parameters ----------------------------------------------------------------------
+
+    def side(self, parameters: Mapping[str, Any]) -> float | None:
+        """The side of the box, ``None`` in open space."""
+        box = resolve_number(self.box, parameters, "box")
+        return None if box is None or self.boundary == "open" else float(box)
+
+    def static(self, parameters: Mapping[str, Any]) -> tuple[str, bool]:
+        """The boundary that applies, and whether cells are used."""
+        side = self.side(parameters)
+        boundary = "open" if side is None else self.boundary
+        return boundary, self._grid(parameters) is not None
+
+    def _agents(self, parameters: Mapping[str, Any]) -> int:
+        size = self.target.capacity if self.target.capacity is not None else self.target.size
+        return int(resolve_number(size, parameters, "size"))
+
+    def _grid(self, parameters: Mapping[str, Any]) -> Any:
+        from simengine.arrays import cells
+
+        agents = self._agents(parameters)
+        if agents <= PAIRS_UP_TO:
+            return None
+        side, reach = self.side(parameters), float(resolve_number(self.reach, parameters, "reach"))
+        if side is None:
+            return cells.open_grid(self.dimensions)
+        n = self.dimensions
+        return cells.box_grid(reach, [0.0] * n, [side] * n, [self.boundary == "periodic"] * n, agents)
+
+    def scalars(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Reach, box and grid; refuses a reach or box that is not positive."""
+        import numpy as np
+
+        reach, side = float(resolve_number(self.reach, parameters, "reach")), self.side(parameters)
+        if not (reach > 0 and np.isfinite(reach)):
+            raise InputError(f"the reach must be positive and finite, got {reach!r}")
+        if side is not None and not (side > 0 and np.isfinite(side)):
+            raise InputError(f"the box must be positive and finite, got {side!r}")
+        period = side if side is not None and self.boundary == "periodic" else 0.0
+        return {
+            "reach": reach,
+            # The filter keeps squares strictly below its limit; this is the least limit that keeps distance == reach.
+            "reach2": float(np.nextafter(reach * reach, np.inf)),
+            "side": 0.0 if side is None else side,
+            "period": period,
+            "lengths": np.full(3, period),
+            "grid": self._grid(parameters),
+        }
+
+    def work(self, capacity: Mapping[str, int]) -> dict[str, tuple[str, Any]]:
+        """Cells, sorted places and the table of sorted fields."""
+        seen, looking = capacity[self.target.name], capacity[self.source.name]
+        rows = 1 + sum(field.rows for field in self.target.fields.values() if field.dtype is float)
+        arrays: dict[str, tuple[str, Any]] = {
+            "table": ("float64", (rows, seen + SPARE)),
+            "slots": ("int32", seen + SPARE),
+            "cell": ("int32", seen),
+            "start": ("int32", CELLS_PER_AGENT * max(seen, 4) + SPARE),
+            "compact": ("float64", (self.dimensions, seen + SPARE)),
+            "ranks": ("int64", seen),
+        }
+        if self.source is not self.target:
+            arrays |= {
+                "own_cell": ("int32", looking),
+                "own_start": ("int32", CELLS_PER_AGENT * max(seen, 4) + SPARE),
+                "own_slots": ("int32", looking + SPARE),
+                "own_compact": ("float64", (self.dimensions, looking + SPARE)),
+                "own_ranks": ("int64", looking),
+            }
+        return arrays
+
+    # -- loops ---------------------------------------------------------------------------------------------------
+
+    def emit_gather(self, code: Code, scope: Scope, body: GatherBody, parallel: bool) -> bool:
+        """Emit the whole synchronous gather."""
+        _, by_cells = scope.static(self)
+        (emit_cells if by_cells else emit_pairs)(self, code, scope, body, parallel)
+        return True
+
+    def scratch(self, code: Code, scope: Scope) -> None:
+        """Room for those within reach of one agent."""
+        if self._by_storage(scope):
+            code.line(f"near = np.empty({scope.order(self.target)}.shape[0] + {SPARE}, np.int32)")
+
+    def _by_storage(self, scope: Scope) -> bool:
+        """Whether storage is in order of id and complete, so that a table can be searched as it is."""
+        return scope.sequential and not self.target.dynamic
+
+    def visit(self, code: Code, scope: Scope, body: Body) -> None:
+        """Compare one agent with all, by ascending id; used agent by agent and inside compositions."""
+        axes = range(self.dimensions)
+        image = scope.imports("simengine.arrays.cells", "nearest_image")
+        period, limit = scope.scalar(self, "period"), scope.scalar(self, "reach2")
+        seen = [scope.field(self.seen, axis) for axis in axes]
+        for axis in axes:
+            code.line(f"here_{axis} = {scope.field(self.position, axis)}[me]")
+        alone = self.source is self.target
+        if self._by_storage(scope):
+            search = scope.imports("simengine.arrays.cells", f"filter_all_{self.dimensions}")
+            here = ", ".join(f"here_{axis}" for axis in axes)
+            code.line(
+                f"found = {search}({scope.table(self.seen)}, {seen[0]}.shape[0], {here}, "
+                f"{scope.scalar(self, 'lengths')}, {limit}, {'me' if alone else '-1'}, near)"
+            )
+            loop, other = "for nearby in range(found):", "np.int64(near[nearby])"
+        else:
+            loop, other = f"for rank in range({scope.living(self.target)}):", f"{scope.order(self.target)}[rank]"
+        with code.block(loop):
+            code.line(f"other = {other}")
+            skip = ["other == me"] if alone else []
+            if self.target.dynamic and scope.sequential:
+                skip.append(f"not {scope.alive(self.target)}[other]")
+            if skip and not self._by_storage(scope):
+                with code.block(f"if {' or '.join(skip)}:"):
+                    code.line("continue")
+            for axis in axes:
+                code.line(f"offset_{axis} = {image}({seen[axis]}[other] - here_{axis}, {period})")
+            square = " + ".join(f"offset_{axis} * offset_{axis}" for axis in axes)
+            code.line(f"square = {square}")
+            if not self._by_storage(scope):
+                with code.block(f"if not square < {limit}:"):
+                    code.line("continue")
+            code.line("distance = math.sqrt(square)")
+            body()
+
+    def commit(self, code: Code, scope: Scope, written: Mapping[tuple[str, str, int], str]) -> None:
+        """Bring written positions back into the box."""
+        for field, moves in ((self.position, self.velocity), (self.seen, None)):
+            boundary, _ = scope.static(self)
+            if boundary == "open" or (field is self.seen and self.seen is self.position and moves is None):
+                continue
+            self._commit_field(code, scope, written, field, moves, boundary)
+
+    def _commit_field(
+        self, code: Code, scope: Scope, written: Mapping[tuple[str, str, int], str], field: FieldReference,
+        velocity: FieldReference | None, boundary: str,
+    ) -> None:  # fmt: skip
+        for axis in range(self.dimensions):
+            variable = written.get((field.population.name, field.field.name, axis))
+            if variable is None:
+                continue
+            side = scope.scalar(self, "side")
+            if boundary == "periodic":
+                code.line(f"{variable} = {scope.imports('simengine.arrays.boundary', 'wrapped')}({variable}, {side})")
+                continue
+            reflected = scope.imports("simengine.arrays.boundary", "reflected")
+            code.line(f"{variable}, turned = {reflected}({variable}, {side})")
+            if velocity is not None:
+                key = (velocity.population.name, velocity.field.name, axis)
+                target = written.get(key) or f"{scope.field(velocity, axis)}[me]"
+                code.line(f"{target} = -{target} if turned else {target}")
+
+
+def spaces_of(relations: Mapping[str, Relation], population: Population) -> list[Space]:
+    """The spaces in which a population lives."""
+    return [r for r in relations.values() if isinstance(r, Space) and population in (r.source, r.target)]

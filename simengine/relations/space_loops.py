@@ -1,0 +1,202 @@
+"""The loops of a space: over cells, or over all pairs, with the author's gather inside."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from simengine.relations.base import Code, GatherBody, Scope
+
+if TYPE_CHECKING:
+    from simengine.relations.space import Space
+
+WIDTH = 8
+SLACK = 2 * WIDTH
+MOST_RUNS = 18
+
+
+def emit_cells(space: Space, code: Code, scope: Scope, body: GatherBody, parallel: bool) -> None:
+    """Sort both populations into cells; for each cell gather candidates once, then let its agents look."""
+    d = space.dimensions
+    grid = scope.scalar(space, "grid")
+    boundary, _ = scope.static(space)
+    chunks = scope.chunks()
+    loop = "prange" if parallel else "range"
+    function = lambda name: scope.imports("simengine.arrays.cells", name)  # noqa: E731
+    start, table = scope.work(space, "start"), scope.work(space, "table")
+    positions = _positions(space, code, scope, seen=True)
+    code.line(f"n_seen = {scope.living(space.target)}")
+    if boundary == "open":
+        code.line(f"n_cells = {function('fit_open_grid')}({grid}, {positions}, n_seen, {scope.scalar(space, 'reach')})")
+    else:
+        code.line(f"n_cells = {grid}.shape[0] * {grid}.shape[1] * {grid}.shape[2]")
+    slots = _sort(space, code, scope, positions, "n_seen", seen=True, loop=loop)
+    with code.block(f"for chunk in {loop}({chunks}):"):
+        span = f"chunk * n_seen // {chunks}, (chunk + 1) * n_seen // {chunks}"
+        code.line(f"{function('take')}({scope.table(space.seen)}, {slots}, {span}, {table}, 0)")
+        for name, row in _payload_rows(space, body).items():
+            code.line(f"{function('take')}({scope.table_of(space.target, name)}, {slots}, {span}, {table}, {row})")
+        _take_slots(space, code, table, slots, body, span)
+    if space.source is space.target:
+        own_start, own_slots = start, slots
+    else:
+        own_positions = _positions(space, code, scope, seen=False)
+        code.line(f"n_looking = {scope.living(space.source)}")
+        own_slots = _sort(space, code, scope, own_positions, "n_looking", seen=False, loop=loop)
+        own_start = scope.work(space, "own_start")
+    code.line(f"used = {table}[:{_rows(space, body)}]")
+    code.line(f"bounds = np.empty({chunks} + 1, np.int64)")
+    code.line(f"{function('chunk_cells')}({own_start}, n_cells, {chunks}, bounds)")
+    with code.block(f"for chunk in {loop}({chunks}):"):
+        code.line(f"candidates = {function('scratch')}({_rows(space, body)}, 1024)")
+        code.line(f"near = np.empty(candidates.shape[1] + {SLACK}, np.int32)")
+        code.line(f"runs, shifts = np.empty(({MOST_RUNS}, 2), np.int64), np.empty(({MOST_RUNS}, 3))")
+        with code.block("for cell in range(bounds[chunk], bounds[chunk + 1]):"):
+            code.line(f"low, high = np.int64({own_start}[cell]), np.int64({own_start}[cell + 1])")
+            with code.block("if low == high:"):
+                code.line("continue")
+            code.line(f"number, count, own = {function('neighbourhood')}({grid}, {start}, cell, runs, shifts)")
+            with code.block(f"if count + {SLACK} > candidates.shape[1]:"):
+                code.line(f"candidates = {function('scratch')}({_rows(space, body)}, 2 * count)")
+                code.line(f"near = np.empty(candidates.shape[1] + {SLACK}, np.int32)")
+            code.line(f"{function('copy_candidates')}(used, {d}, runs, shifts, number, candidates)")
+            with code.block("for place in range(low, high):"):
+                code.line(f"me = np.int64({own_slots}[place])")
+                own = "own + place - low" if space.source is space.target else "-1"
+                here = _here(space, code, scope, sorted_table=table if space.source is space.target else None)
+                code.line(
+                    f"found = {function(f'filter_{d}')}(candidates, count, {here}, {scope.scalar(space, 'reach2')}, {own}, near)"
+                )
+                _look(space, code, scope, body, images=False)
+
+
+def emit_pairs(space: Space, code: Code, scope: Scope, body: GatherBody, parallel: bool) -> None:
+    """Compare everyone with everyone, by ascending id."""
+    d = space.dimensions
+    chunks = scope.chunks()
+    loop = "prange" if parallel else "range"
+    function = lambda name: scope.imports("simengine.arrays.cells", name)  # noqa: E731
+    table, slots = scope.work(space, "table"), scope.work(space, "slots")
+    code.line(f"n_seen = {scope.living(space.target)}")
+    with code.block("for rank in range(n_seen):"):
+        code.line(f"{slots}[rank] = {scope.order(space.target)}[rank]")
+    code.line(f"{function('take')}({scope.table(space.seen)}, {slots}, 0, n_seen, {table}, 0)")
+    for name, row in _payload_rows(space, body).items():
+        code.line(f"{function('take')}({scope.table_of(space.target, name)}, {slots}, 0, n_seen, {table}, {row})")
+    _take_slots(space, code, table, slots, body, "0, n_seen")
+    code.line(f"{table}[:{d}, n_seen:n_seen + {2 * WIDTH}] = np.inf")
+    code.line(f"n_looking = {scope.living(space.source)}")
+    with code.block(f"for chunk in {loop}({chunks}):"):
+        code.line(f"candidates = {table}")
+        code.line(f"near = np.empty(n_seen + {SLACK}, np.int32)")
+        with code.block(f"for place in range(chunk * n_looking // {chunks}, (chunk + 1) * n_looking // {chunks}):"):
+            code.line(f"me = {scope.order(space.source)}[place]")
+            here = _here(space, code, scope, sorted_table=None)
+            own = "place" if space.source is space.target else "-1"
+            code.line(
+                f"found = {function(f'filter_all_{d}')}(candidates, n_seen, {here}, "
+                f"{scope.scalar(space, 'lengths')}, {scope.scalar(space, 'reach2')}, {own}, near)"
+            )
+            _look(space, code, scope, body, images=scope.static(space)[0] == "periodic")
+
+
+def _positions(space: Space, code: Code, scope: Scope, seen: bool) -> str:
+    """A table of positions without gaps: the field itself, or the living by rank when agents come and go."""
+    population, field, prefix = (
+        (space.target, space.seen, "") if seen else (space.source, space.position, "own_")
+    )
+    if not population.dynamic:
+        return scope.table(field)
+    compact, ranks = scope.work(space, f"{prefix}compact"), scope.work(space, f"{prefix}ranks")
+    with code.block(f"for rank in range({scope.living(population)}):"):
+        code.line(f"{ranks}[rank] = rank")
+        for axis in range(space.dimensions):
+            code.line(f"{compact}[{axis}, rank] = {scope.field(field, axis)}[{scope.order(population)}[rank]]")
+    return compact
+
+
+def _sort(space: Space, code: Code, scope: Scope, positions: str, count: str, seen: bool, loop: str) -> str:
+    """Sort a population by (cell, id); return the array of slots in that order."""
+    population, prefix = (space.target, "") if seen else (space.source, "own_")
+    function = lambda name: scope.imports("simengine.arrays.cells", name)  # noqa: E731
+    cell, start, slots = (scope.work(space, prefix + name) for name in ("cell", "start", "slots"))
+    ids = scope.work(space, f"{prefix}ranks") if population.dynamic else scope.ids(population)
+    chunks = scope.chunks()
+    with code.block(f"for chunk in {loop}({chunks}):"):
+        span = f"chunk * {count} // {chunks}, (chunk + 1) * {count} // {chunks}"
+        code.line(f"{function('assign')}({scope.scalar(space, 'grid')}, {positions}, {span}, {cell})")
+    code.line(f"{function('sort')}({cell}, {ids}, {count}, n_cells, {start}, {slots})")
+    if population.dynamic:
+        with code.block(f"for rank in range({count}):"):
+            code.line(f"{slots}[rank] = {scope.order(population)}[{slots}[rank]]")
+    return slots
+
+
+def _payload_rows(space: Space, body: GatherBody) -> dict[str, int]:
+    """The row of the sorted table at which each field that the gather reads of others begins."""
+    rows: dict[str, int] = {}
+    next_row = space.dimensions
+    for name in body.fields_of_others:
+        if name == space.seen.field.name:
+            continue
+        rows[name] = next_row
+        next_row += space.target.fields[name].rows
+    return rows
+
+
+def _rows(space: Space, body: GatherBody) -> int:
+    """The rows of the sorted table in use; the last one holds slots when the gather asks who the other is."""
+    fields = sum(space.target.fields[name].rows for name in _payload_rows(space, body))
+    return space.dimensions + fields + (1 if body.needs_other else 0)
+
+
+def _take_slots(space: Space, code: Code, table: str, slots: str, body: GatherBody, span: str) -> None:
+    if body.needs_other:
+        with code.block(f"for place in range({span}):"):
+            code.line(f"{table}[{_rows(space, body) - 1}, place] = {slots}[place]")
+
+
+def _here(space: Space, code: Code, scope: Scope, sorted_table: str | None) -> str:
+    """Emit my position; return the names of its components."""
+    for axis in range(space.dimensions):
+        value = f"{sorted_table}[{axis}, place]" if sorted_table else f"{scope.field(space.position, axis)}[me]"
+        code.line(f"here_{axis} = {value}")
+    return ", ".join(f"here_{axis}" for axis in range(space.dimensions))
+
+
+def _look(space: Space, code: Code, scope: Scope, body: GatherBody, images: bool) -> None:
+    """Emit the second pass, over those within reach: eight at a time where the gather allows it."""
+    vector = lambda name: scope.imports("simengine.arrays.vector", name)  # noqa: E731
+    rows = _payload_rows(space, body) | {space.seen.field.name: 0}
+    if body.needs_id:
+        code.line(f"me_id = {scope.ids(space.source)}[me]")
+    body.start(code)
+    if body.on_lanes:
+        with code.block(f"for near_place in range(0, found, {WIDTH}):"):
+            code.line(f"live = {vector('first')}(found - near_place)")
+            code.line(f"other_place = {vector('load_places')}(near, near_place)")
+            pick = lambda row: f"{vector('pick')}(candidates, {row}, other_place)"  # noqa: E731
+            _offsets(space, code, scope, pick, images, body)
+            body.call(code, lambda name, component: pick(rows[name] + component))
+    else:
+        with code.block("for near_place in range(found):"):
+            code.line("other_place = near[near_place]")
+            pick = lambda row: f"candidates[{row}, other_place]"  # noqa: E731
+            _offsets(space, code, scope, pick, images, body)
+            if body.needs_other:
+                code.line(f"other = np.int64({pick(_rows(space, body) - 1)})")
+            body.call(code, lambda name, component: pick(rows[name] + component))
+    body.store(code)
+
+
+def _offsets(space: Space, code: Code, scope: Scope, pick, images: bool, body: GatherBody) -> None:  # type: ignore[no-untyped-def]
+    if not body.needs_offset:
+        return
+    image = scope.imports("simengine.arrays.cells", "nearest_image") if images else ""
+    for axis in range(space.dimensions):
+        difference = f"{pick(axis)} - here_{axis}"
+        if images:
+            difference = f"{image}({difference}, {scope.scalar(space, 'period')})"
+        code.line(f"offset_{axis} = {difference}")
+    if body.needs_distance:
+        square = " + ".join(f"offset_{axis} * offset_{axis}" for axis in range(space.dimensions))
+        code.line(f"distance = math.sqrt({square})")

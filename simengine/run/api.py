@@ -1,0 +1,168 @@
+"""``simengine.run``: one scenario, its parameters and a seed to one Dataset (and one file)."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from simengine.compile import target
+from simengine.errors import InputError
+from simengine.policies.answers import checked
+from simengine.run import registry
+from simengine.run.engine import Engine, StorageOrder, describe_policies
+from simengine.run.progress import Progress
+from simengine.run.recorder import Recorder, layout_of
+from simengine.run.start import implied, read
+from simengine.scenario.scenario import Scenario
+
+if TYPE_CHECKING:
+    import xarray
+
+
+def run(
+    scenario: type[Scenario] | str | Path,
+    *,
+    steps: int | None = None,
+    seed: int = 0,
+    every: int = 1,
+    snapshot_every: int | None = None,
+    out: str | Path | None = None,
+    threads: int | None = None,
+    start: Any = None,
+    progress: bool = True,
+    policies: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+    storage_order: StorageOrder = "auto",
+    **parameters: Any,
+) -> xarray.Dataset:
+    """Run a scenario and return what it recorded.
+
+    Parameters
+    ----------
+    scenario
+        A scenario class, the name of an installed one (``"schooling"``), or the path of a Python file.
+    steps
+        The most steps to run; a stop condition may end the run earlier (``stopped_at``, ``stop_reason`` in the
+        attributes). Default: the scenario's own.
+    seed
+        With the scenario and its parameters, all that the result depends on. 0 to 2**64 - 1.
+    every, snapshot_every
+        Strides of the observables and of snapshots of all agents, in steps; the first and last step are always
+        recorded. No snapshots by default.
+    out
+        The NetCDF file to write; by default the result is only returned.
+    threads
+        By default one for small populations and all processors for large ones. Never changes the result.
+    start
+        A start state in place of the scenario's own: a dict of arrays by field, a Dataset, or a run file, which also
+        brings its parameters.
+    progress
+        Whether to show a progress bar when the run takes longer than a moment.
+    policies
+        Who answers decisions instead of the scenario's rule, by ``"population.decision"``: a callable or `Policy`.
+    overwrite
+        Whether ``out`` may replace an existing file.
+    storage_order
+        ``"auto"``, ``"by_id"`` or ``"by_cell"``: how agents lie in memory. Never changes the result.
+    **parameters
+        The scenario's parameters; see ``simengine describe NAME``. Precedence: given here > start > regime > default.
+
+    Raises
+    ------
+    InputError
+        For anything wrong with the arguments; nothing is written then.
+    RunError, StoreError
+        When the run or its file cannot go on; what was recorded stays readable with `simengine.open`.
+    """
+    found = registry.find(scenario)
+    begun = read(found, start)
+    instance = found(parameters, implied(found, begun))
+    steps = found.default_steps if steps is None else steps
+    _check("steps", steps, 0)
+    _check("seed", seed, 0, 2**64 - 1)
+    _check("every", every, 1)
+    if snapshot_every is not None:
+        _check("snapshot_every", snapshot_every, 1)
+    if threads is not None:
+        _check("threads", threads, 1)
+    if storage_order not in ("auto", "by_id", "by_cell"):
+        raise InputError(f"storage_order is 'auto', 'by_id' or 'by_cell', not {storage_order!r}")
+    answering = checked(policies, instance)
+    from simengine.store.provenance import finished, provenance
+    from simengine.store.writer import MemoryWriter, RunWriter
+
+    if out is not None:
+        from simengine.store.files import refuse_existing
+
+        refuse_existing(Path(out), overwrite)
+    engine = Engine(instance, seed, threads, begun, answering, storage_order)
+    stable, volatile = provenance(cpu_target=target.cpu_name(), threads=engine.threads)
+    attributes = describe(instance) | {
+        "seed": seed, "steps": steps, "every": every, "snapshot_every": snapshot_every,
+        "start": begun.label, "policies": describe_policies(answering) or None,
+    } | stable  # fmt: skip
+    layout = layout_of(engine, snapshot_every is not None)
+    writer: Any
+    if out is None:
+        writer = MemoryWriter(layout, attributes, volatile=volatile)
+    else:
+        writer = RunWriter(out, layout, attributes, volatile=volatile, overwrite=overwrite)
+    with writer, Progress(type(instance).__name__, steps, engine.agents, progress) as shown:
+        recorder = Recorder(engine, writer, every, snapshot_every)
+        recorder.record()
+        while engine.step < steps and engine.stop_reason is None:
+            engine.advance(shown.limited(engine.step, recorder.next_step(steps)))
+            ended = engine.step == steps or engine.stop_reason is not None
+            recorder.record(last=ended)
+            shown.update(engine.step)
+        final = {"stopped_at": engine.step, "stop_reason": engine.stop_reason or "steps"}
+        result = writer.close(final, finished())
+    if out is None:
+        return result  # type: ignore[no-any-return]
+    from simengine.store.reading import open_run
+
+    return open_run(out)
+
+
+def _check(name: str, value: Any, low: int, high: int | None = None) -> None:
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value < low or (high is not None and value > high):
+        allowed = f"a whole number, at least {low}" + ("" if high is None else f", at most {high}")
+        raise InputError(f"{name}: got {value!r}, allowed is {allowed}")
+
+
+def describe(scenario: Scenario) -> dict[str, Any]:
+    """The attributes that say what was run: scenario, source, parameters with units."""
+    cls = type(scenario)
+    declared = cls.declaration.parameters.parameters
+    attributes: dict[str, Any] = {
+        "title": cls.summary(),
+        "scenario": cls.__name__,
+        "scenario_module": cls.__module__.removeprefix("simengine_file_"),
+        "scenario_source_hash": source_hash(cls),
+        "references": cls.reference or None,
+        "time_step": scenario.dt,
+    }
+    attributes |= {f"parameter_{name}": value for name, value in scenario.values.items()}
+    attributes["parameter_units"] = {name: declared[name].unit for name in scenario.values}
+    return {name: value for name, value in attributes.items()}
+
+
+def source_hash(scenario: type[Scenario]) -> str:
+    """A hash of the file (or cell) that defines the scenario."""
+    try:
+        path = inspect.getsourcefile(scenario)
+        text = Path(path).read_text(encoding="utf-8") if path and Path(path).exists() else inspect.getsource(scenario)
+    except (OSError, TypeError):
+        text = repr(sorted(scenario.declaration.parameters.parameters))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def open(path: str | Path) -> xarray.Dataset:  # noqa: A001
+    """Open a run file, or what a killed run left behind, as a Dataset."""
+    from simengine.store.reading import open_run
+
+    return open_run(path)
+

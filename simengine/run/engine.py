@@ -1,0 +1,140 @@
+"""The engine of one run: state, compiled step and step counter. Recording is somebody else's business."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+
+from simengine.compile.kernel import Kernel
+from simengine.compile.names import Binding
+from simengine.compile.state import State
+from simengine.policies.answers import HostAnswers, Policy
+from simengine.relations.space import Space
+from simengine.run.start import Start, apply
+from simengine.run.view import View, check_state, fill_start
+from simengine.scenario.phases import Events, Gather, Update
+from simengine.scenario.scenario import Scenario, active
+from simengine.scenario.stop import When
+
+StorageOrder = Literal["auto", "by_id", "by_cell"]
+
+THREADS_PAY_FROM = 20_000
+SORTING_PAYS_FROM = 50_000
+STEPS_BETWEEN_SORTS = 25
+
+
+class Engine:
+    """Advances one run.
+
+    ``storage_order`` says whether agents are stored by id or, where it helps the processor's caches, sorted by
+    cell now and then; it never shows in a result.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        seed: int,
+        threads: int | None = None,
+        start: Start | None = None,
+        policies: Mapping[str, tuple[Policy, ...]] | None = None,
+        storage_order: StorageOrder = "auto",
+    ) -> None:
+        self.scenario, self.seed, self.step = scenario, seed, 0
+        self.state = State(scenario)
+        fill_start(scenario, self.state, seed)
+        if start is not None:
+            apply(scenario, self.state, start)
+        check_state(self.state, "start")
+        self.agents = sum(population.living for population in self.state.populations.values())
+        self.threads = threads if threads is not None else default_threads(self.agents)
+        policies = policies or {}
+        answers = HostAnswers(scenario, self.state, seed, policies) if policies else None
+        self.kernel = Kernel(scenario, self.state, seed, self.threads, frozenset(policies), answers)
+        if answers is not None:
+            answers.kernel = self.kernel
+        self._stops = scenario.declaration.stops
+        self._host_stops = [(n, stop) for n, stop in enumerate(self._stops) if isinstance(stop, When)]
+        self._sorted_by = self._spaces_to_sort(storage_order)
+        self._next_sort = STEPS_BETWEEN_SORTS if storage_order == "auto" else 1
+        self.stop_reason: str | None = None
+
+    def view(self) -> View:
+        """The present moment."""
+        return View(self.scenario, self.state, self.seed, self.step)
+
+    def advance(self, until: int) -> int:
+        """Run to step ``until`` or until a stop condition holds; return the step reached."""
+        while self.step < until and self.stop_reason is None:
+            goal = self.step + 1 if self._host_stops else until
+            if self._sorted_by:
+                goal = min(goal, self._next_sort)
+            self.step = self.kernel.advance(self.step, goal - self.step)
+            if self.kernel.stopped_by is not None:
+                self.stop_reason = self._stops[self.kernel.stopped_by].reason
+            for _, stop in self._host_stops:
+                if self.stop_reason is None and self._holds(stop):
+                    self.stop_reason = stop.reason
+            if self._sorted_by and self.step >= self._next_sort:
+                self._sort_storage()
+                self._next_sort = self.step + STEPS_BETWEEN_SORTS
+        return self.step
+
+    def _holds(self, stop: When) -> bool:
+        import inspect
+
+        names = inspect.signature(stop.function).parameters
+        return bool(stop.function(**self.view().arguments(names, stop.reason)))
+
+    def _spaces_to_sort(self, storage_order: StorageOrder) -> dict[str, str]:
+        """Which populations to store by cell, and the relation whose last sorting says how."""
+        if storage_order == "by_id":
+            return {}
+        phases = active(self.scenario.declaration.phases, self.scenario.values)
+        in_turn = {
+            phase.population.name
+            for phase in phases
+            if isinstance(phase, Update) and (isinstance(phase.order, Events) or phase.order != "synchronous")
+        }
+        found: dict[str, str] = {}
+        for label, relation in self.kernel.plan.relations.items():
+            if not isinstance(relation, Space) or not relation.static(self.scenario.values)[1]:
+                continue
+            population = relation.target
+            gathered = any(isinstance(phase, Gather) and phase.relation is relation for phase in phases)
+            large = self.state[population.name].capacity >= SORTING_PAYS_FROM or storage_order == "by_cell"
+            if gathered and large and not population.dynamic and population.name not in in_turn:
+                found[population.name] = label
+        return found
+
+    def _sort_storage(self) -> None:
+        for name, label in self._sorted_by.items():
+            population = self.state[name]
+            slots = self.kernel.object(Binding("work", (label, "slots")))[: population.capacity]
+            population.store_in(slots.astype(np.int64))
+
+
+def default_threads(agents: int) -> int:
+    """One thread for small populations, all processors for large ones."""
+    return available_processors() if agents >= THREADS_PAY_FROM else 1
+
+
+def available_processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def describe_policies(policies: Mapping[str, tuple[Policy, ...]]) -> dict[str, Any]:
+    """What the file says of the policies of a run."""
+    described: dict[str, Any] = {}
+    for name, listed in policies.items():
+        described[name] = [
+            {
+                "answer": f"{getattr(p.answer, '__module__', '?')}.{getattr(p.answer, '__qualname__', repr(p.answer))}",
+                "share": p.share,
+            }
+            for p in listed
+        ]
+    return described

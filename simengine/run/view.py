@@ -1,0 +1,138 @@
+"""What scenario authors and observables see of a run: populations with their fields as numpy arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from simengine.compile.state import PopulationState, State
+from simengine.errors import InputError, ScenarioError, nearest
+from simengine.random.streams import Draws
+from simengine.scenario.scenario import Scenario
+
+Array = NDArray[Any]
+
+
+class PopulationView:
+    """The living agents of one population by ascending id; fields are attributes, (n,) or (n, components)."""
+
+    def __init__(self, state: PopulationState, *, writable: bool = False) -> None:
+        object.__setattr__(self, "_state", state)
+        object.__setattr__(self, "_writable", writable)
+
+    @property
+    def ids(self) -> Array:
+        """The agents' ids, ascending."""
+        return self._state.living_ids()  # type: ignore[no-any-return]
+
+    @property
+    def size(self) -> int:
+        """How many live."""
+        return self._state.living  # type: ignore[no-any-return]
+
+    def __len__(self) -> int:
+        return self.size
+
+    def _checked(self, name: str) -> str:
+        fields = self._state.population.fields | self._state.population.inboxes
+        if name not in fields:
+            raise ScenarioError(f"population {self._state.population.name} has no field {name!r}{nearest(name, fields)}")
+        return name
+
+    def __getattr__(self, name: str) -> Array:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        values: Array = self._state.values(self._checked(name))
+        if self._writable:
+            return values[: self.size]
+        values = values.view()
+        values.flags.writeable = False
+        return values
+
+    def __setattr__(self, name: str, values: ArrayLike) -> None:
+        if not self._writable:
+            raise ScenarioError(f"{self._state.population.name}.{name} is read-only here")
+        getattr(self, name)[...] = values
+
+
+class StartDraws:
+    """Named draws for a scenario's ``start``: of the only population, or ``draw.of(agents)``."""
+
+    def __init__(self, seed: int, state: State) -> None:
+        self._seed, self._state = seed, state
+
+    def of(self, population: PopulationView) -> Draws:
+        """Draws keyed by the agents of one population."""
+        return Draws(self._seed, population._state.population.name, "start", population.ids)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        names = list(self._state.populations)
+        if len(names) > 1:
+            raise ScenarioError(f"with several populations say whose draw it is: draw.of({names[0]}).{name}(...)")
+        return getattr(self.of(PopulationView(self._state[names[0]])), name)
+
+
+class View:
+    """One moment of a run: populations, parameters, step and time."""
+
+    def __init__(self, scenario: Scenario, state: State, seed: int, step: int) -> None:
+        self.scenario, self.state, self.seed, self.step = scenario, state, seed, step
+        self.time = step * scenario.dt
+        self.populations = {name: PopulationView(found) for name, found in state.populations.items()}
+
+    def arguments(self, names: Iterable[str], what: str) -> dict[str, Any]:
+        """The objects that a function asks for by argument name."""
+        offered: dict[str, Any] = {
+            **self.populations, "p": self.scenario, "self": self.scenario, "step": self.step, "time": self.time, "seed": self.seed,
+        }  # fmt: skip
+        found = {}
+        for name in names:
+            if name not in offered:
+                raise ScenarioError(f"{what}() has no argument {name!r}{nearest(name, offered)}; allowed: {', '.join(offered)}")
+            found[name] = offered[name]
+        return found
+
+    def joined(self, others: list[View]) -> View:
+        """One view of everyone; a run in one process has only one."""
+        if others:
+            raise ScenarioError("views of several shards cannot be joined in one process")
+        return self
+
+
+def fill_start(scenario: Scenario, state: State, seed: int) -> None:
+    """Call the scenario's ``start`` on writable views."""
+    import inspect
+
+    views = {name: PopulationView(found, writable=True) for name, found in state.populations.items()}
+    offered: dict[str, Any] = {**views, "draw": StartDraws(seed, state)}
+    function = scenario.start
+    arguments: dict[str, Any] = {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            continue
+        if name not in offered:
+            raise ScenarioError(f"{type(scenario).__name__}.start() has no argument {name!r}{nearest(name, offered)}")
+        arguments[name] = offered[name]
+    function(**arguments)
+
+
+def check_state(state: State, what: str) -> None:
+    """Refuse states with missing or infinite values, and normalise fields of unit length."""
+    for name, population in state.populations.items():
+        for field_name, declared in population.population.fields.items():
+            values = population.fields[field_name][:, : population.living]
+            if declared.dtype is float and not np.isfinite(values).all():
+                agent = int(np.argwhere(~np.isfinite(values))[0][1])
+                raise InputError(f"{what}: {name}.{field_name} of agent {agent} is not a finite number")
+            if declared.unit_length and values.size:
+                length = np.sqrt((values**2).sum(axis=0))
+                if not (length > 0).all():
+                    agent = int(np.flatnonzero(~(length > 0))[0])
+                    raise InputError(f"{what}: {name}.{field_name} of agent {agent} has length 0; a direction is needed")
+                exact = np.abs(length - 1.0) > 4e-16
+                values[:, exact] /= length[exact]
