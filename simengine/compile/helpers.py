@@ -10,6 +10,7 @@ import ast
 import builtins
 import inspect
 import math
+import sys
 import textwrap
 import types
 from collections.abc import Callable
@@ -86,8 +87,9 @@ class Globals:
             self.imports[name] = f"from {home} import {value.__name__} as {name}"
             return
         plain = getattr(value, "py_func", value)
-        if home.startswith("simengine.") and not home.startswith("simengine.scenarios"):
-            self.imports[name] = f"from {home} import {plain.__name__} as {name}"
+        engine = _engine_home(value)
+        if engine:
+            self.imports[name] = f"from {engine[0]} import {engine[1]} as {name}"
             return
         try:
             source = textwrap.dedent(inspect.getsource(plain))
@@ -108,6 +110,18 @@ class Globals:
         self.resolve(plain, definition, local, f"{plain.__code__.co_filename}:{plain.__code__.co_firstlineno}")
         self.functions.pop(name)
         self.functions[name] = ast.unparse(definition)
+
+
+def _engine_home(value: Any) -> tuple[str, str] | None:
+    """The engine module that holds a compiled function, and its name there."""
+    if not hasattr(value, "py_func"):
+        return None
+    for module_name in sorted(sys.modules):
+        if module_name.startswith(("simengine.arrays.", "simengine.random.")):
+            for name, held in vars(sys.modules[module_name]).items():
+                if held is value:
+                    return module_name, name
+    return None
 
 
 def _free_names(tree: ast.AST) -> set[str]:

@@ -329,7 +329,7 @@ def _is_finite_number(value: object) -> bool:
 
 def _rows_of_three(name: str, values: ArrayLike) -> NDArray[np.float64]:
     try:
-        rows = np.ascontiguousarray(values, dtype=np.float64)
+        rows = np.array(values, dtype=np.float64, order="C")
     except (TypeError, ValueError) as error:
         raise InputError(f"{name} must be numbers of shape (N, 3): {error}") from None
     if rows.ndim != 2 or rows.shape[1] != 3 or rows.shape[0] == 0:
