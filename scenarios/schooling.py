@@ -150,13 +150,13 @@ class Schooling(Scenario):
     # -- Couzin et al. 2002 --------------------------------------------------------------------------------------
 
     @gather(near, when={"rules": "couzin"}, avoid=total(3), join=total(3), too_near=count())
-    def perceive(me, other, offset, distance, agents, p, acc):
+    def perceive(me, other, offset, distance, direction, agents, p, acc):
         """Sum up whom to avoid and whom to join; only the front, without the blind cone, shows whom to join."""
         if distance > 1e-10:
             if distance < p.radius_repulsion:
                 acc.too_near += 1
                 for axis in range(3):
-                    acc.avoid[axis] -= offset[axis] / distance
+                    acc.avoid[axis] -= direction[axis]
             else:
                 ahead = (
                     offset[0] * agents.heading[me, 0] + offset[1] * agents.heading[me, 1] + offset[2] * agents.heading[me, 2]
@@ -167,7 +167,7 @@ class Schooling(Scenario):
                             acc.join[axis] += p.orientation_weight * agents.heading[other, axis]
                     elif distance < p.radius_attraction:
                         for axis in range(3):
-                            acc.join[axis] += offset[axis] / distance
+                            acc.join[axis] += direction[axis]
 
     @update(agents, after=perceive, when={"rules": "couzin"})
     def swim(me, agents, new, p, acc, draw):
@@ -191,14 +191,14 @@ class Schooling(Scenario):
     # -- dewi-kadita 0.0.4 ---------------------------------------------------------------------------------------
 
     @gather(near, when={"rules": "dewi-kadita"}, avoid=total(3), align=total(3), approach=total(3), too_near=count(), seen=count())
-    def perceive_ahead(me, other, offset, distance, agents, p, acc):
+    def perceive_ahead(me, other, offset, distance, direction, agents, p, acc):
         """Sum up the three zones; the blind cone applies to all of them."""
         ahead = offset[0] * agents.heading[me, 0] + offset[1] * agents.heading[me, 1] + offset[2] * agents.heading[me, 2]
         if distance >= 1e-10 and (p.blind_angle <= 0 or ahead / distance > p.sight_cosine):
             if distance < p.radius_repulsion:
                 acc.too_near += 1
                 for axis in range(3):
-                    acc.avoid[axis] -= offset[axis] / distance
+                    acc.avoid[axis] -= direction[axis]
             elif distance < p.radius_orientation:
                 acc.seen += 1
                 for axis in range(3):
@@ -206,7 +206,7 @@ class Schooling(Scenario):
             elif distance < p.radius_attraction:
                 acc.seen += 1
                 for axis in range(3):
-                    acc.approach[axis] += offset[axis] / distance
+                    acc.approach[axis] += direction[axis]
 
     @update(agents, after=perceive_ahead, when={"rules": "dewi-kadita"})
     def swim_blurred(me, agents, new, p, acc, draw):

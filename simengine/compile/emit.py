@@ -76,10 +76,10 @@ def argument_expressions(
             expressions.append(names.parameter(argument.name))
         elif argument.kind == "key":
             expressions.append(names.draw_key(me.name, argument.name))
-        elif argument.kind == "offset":
-            expressions.append(f"offset_{argument.name}")
+        elif argument.kind in {"offset", "direction"}:
+            expressions.append(f"{argument.kind}_{argument.name}")
         else:
-            expressions.append({"id": "me_id", "other_id": "other_id"}.get(argument.kind, argument.kind))
+            expressions.append({"id": "me_id", "me": "np.int64(me)"}.get(argument.kind, argument.kind))
     return expressions
 
 
@@ -112,7 +112,9 @@ def chunked(code: Lines, names: Names, population: Population, parallel: bool, s
     stack.enter_context(code.block(f"for chunk in {loop}({chunks}):"))
     if scratch is not None:
         scratch()
-    stack.enter_context(code.block(f"for me in range(chunk * size // {chunks}, (chunk + 1) * size // {chunks}):"))
+    first, last = f"chunk * size // {chunks}", f"(chunk + 1) * size // {chunks}"
+    # Unsigned, because numba lets signed indices count from the end, which keeps loops from being vectorised.
+    stack.enter_context(code.block(f"for me in range(np.uint64({first}), np.uint64({last})):"))
     if population.dynamic:
         with code.block(f"if not {names.alive(population)}[me]:"):
             code.line("continue")
@@ -190,7 +192,8 @@ class GatherCall:
         self.lanes = lanes if plain_values and not self.needs_other else None
         self.on_lanes = self.lanes is not None
         self.needs_id = bool(kinds & {"id"})
-        self.needs_distance = "distance" in kinds
+        self.needs_direction = "direction" in kinds
+        self.needs_distance = self.needs_direction or "distance" in kinds
         self.needs_offset = self.needs_distance or "offset" in kinds
         self.fields_of_others = tuple(dict.fromkeys(a.name for a in seen if a.variable in self._packed))
 
@@ -203,13 +206,16 @@ class GatherCall:
         for result in self.lowered.results:
             code.line(f"{result.variable} = {repeated}(0.0)")
 
-    def call(self, code: Code, read: Callable[[str, int], str]) -> None:
+    def call(self, code: Code, read: Callable[[str, int], str], mine: Callable[[str, int], str | None]) -> None:
         """Emit the call of the author's function, or of its form on lanes."""
-        special = {
-            argument.variable: read(argument.name, argument.component)
-            for argument in self.lowered.arguments
-            if argument.variable in self._packed
-        }
+        special: dict[str, str] = {}
+        for argument in self.lowered.arguments:
+            if argument.variable in self._packed:
+                special[argument.variable] = read(argument.name, argument.component)
+            elif argument.kind == "field" and argument.at == "me" and argument.owner == self.gather.relation.source.name:
+                near = mine(argument.name, argument.component)
+                if near is not None:
+                    special[argument.variable] = near
         if any(argument.kind == "other_id" for argument in self.lowered.arguments):
             code.line(f"other_id = {self.names.ids(self.gather.relation.target)}[other]")
         arguments = argument_expressions(

@@ -29,7 +29,7 @@ UNROLL_LIMIT = 16
 class Argument:
     """One thing a lowered function asks for.
 
-    ``kind``: ``me``, ``other``, ``id``, ``other_id``, ``step``, ``distance``, ``offset`` (``name`` is the axis),
+    ``kind``: ``me``, ``other``, ``id``, ``other_id``, ``step``, ``distance``, ``offset`` and ``direction`` (``name`` is the axis),
     ``parameter``, ``accumulator``, ``key`` (of a named draw), ``field`` (of ``owner`` at ``at``: ``me``, ``other``
     or the whole ``array``).
     """
@@ -48,6 +48,7 @@ class Argument:
             "accumulator": ("acc", self.name, self.component),
             "key": ("key", self.name),
             "offset": ("offset", self.name),
+            "direction": ("direction", self.name),
             "field": (self.owner, self.name, self.component, "at", self.at),
         }.get(self.kind, (self.kind,))
         return "_".join(str(part) for part in parts)
@@ -347,8 +348,8 @@ class Lowering(ast.NodeTransformer):
 
     def visit_Subscript(self, node: ast.Subscript) -> Any:  # noqa: N802
         base, index = node.value, node.slice
-        if isinstance(base, ast.Name) and base.id == "offset" and "offset" in self.roles:
-            return ast.copy_location(self.need(Argument("offset", str(self.component(index, node)))), node)
+        if isinstance(base, ast.Name) and base.id in {"offset", "direction"} and base.id in self.roles:
+            return ast.copy_location(self.need(Argument(base.id, str(self.component(index, node)))), node)
         if isinstance(base, ast.Attribute) and isinstance(base.value, ast.Name) and base.value.id in self.roles:
             owner, name = base.value.id, base.attr
             if owner == "acc":

@@ -93,7 +93,7 @@ class ModuleWriter:
     def _check_given(self, gather: Gather) -> None:
         import inspect
 
-        for argument in ("offset", "distance"):
+        for argument in ("offset", "distance", "direction"):
             if argument in inspect.signature(gather.function).parameters and argument not in gather.relation.gives:
                 raise ScenarioError(f"{gather.where}: {type(gather.relation).__name__} gives no {argument}; a Space does")
 

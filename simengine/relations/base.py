@@ -79,13 +79,14 @@ class GatherBody(Protocol):
     needs_other: bool
     needs_offset: bool
     needs_distance: bool
+    needs_direction: bool
     fields_of_others: tuple[str, ...]
 
     def start(self, code: Code) -> None:
         """Emit the initial accumulators."""
 
-    def call(self, code: Code, read: Callable[[str, int], str]) -> None:
-        """Emit the call; ``read(field, component)`` gives others' values."""
+    def call(self, code: Code, read: Callable[[str, int], str], mine: Callable[[str, int], str | None]) -> None:
+        """Emit the call; ``read(field, component)`` gives others' values, ``mine`` my own where they lie nearer."""
 
     def store(self, code: Code) -> None:
         """Emit the hand-over of the accumulators of ``me``."""

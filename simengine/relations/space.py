@@ -29,11 +29,11 @@ class Space(Relation):
     that is whom agents see. ``reach`` and ``box`` are numbers, parameters' names or functions of the parameters.
     ``box`` is the side of the box, from 0, the same on every axis; without it (or when it is ``None``) space is open.
     ``boundary`` is ``"periodic"`` (nearest images) or ``"reflecting"`` (``velocity`` is turned round there).
-    Positions that a phase writes are brought back into the box. Gathers may ask for ``offset`` (from me to other)
-    and ``distance``.
+    Positions that a phase writes are brought back into the box. Gathers may ask for ``offset`` (from me to other),
+    ``distance`` and ``direction`` (the offset divided by the distance; not a number where the distance is 0).
     """
 
-    gives = frozenset({"offset", "distance"})
+    gives = frozenset({"offset", "distance", "direction"})
 
     def __init__(
         self,
@@ -182,15 +182,18 @@ class Space(Relation):
                 with code.block(f"if not square < {limit}:"):
                     code.line("continue")
             code.line("distance = math.sqrt(square)")
+            code.line("inverse = 1.0 / distance")
+            for axis in axes:
+                code.line(f"direction_{axis} = offset_{axis} * inverse")
             body()
 
     def commit(self, code: Code, scope: Scope, written: Mapping[tuple[str, str, int], str]) -> None:
         """Bring written positions back into the box."""
-        for field, moves in ((self.position, self.velocity), (self.seen, None)):
-            boundary, _ = scope.static(self)
-            if boundary == "open" or (field is self.seen and self.seen is self.position and moves is None):
-                continue
-            self._commit_field(code, scope, written, field, moves, boundary)
+        boundary, _ = scope.static(self)
+        if boundary != "open":
+            self._commit_field(code, scope, written, self.position, self.velocity, boundary)
+            if self.seen != self.position:
+                self._commit_field(code, scope, written, self.seen, None, boundary)
 
     def _commit_field(
         self, code: Code, scope: Scope, written: Mapping[tuple[str, str, int], str], field: FieldReference,

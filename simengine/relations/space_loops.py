@@ -59,9 +59,9 @@ def emit_cells(space: Space, code: Code, scope: Scope, body: GatherBody, paralle
                 code.line(f"candidates = {function('scratch')}({_rows(space, body)}, 2 * count)")
                 code.line(f"near = np.empty(candidates.shape[1] + {SLACK}, np.int32)")
             code.line(f"{function('copy_candidates')}(used, {d}, runs, shifts, number, candidates)")
-            with code.block("for place in range(low, high):"):
-                code.line(f"me = np.int64({own_slots}[place])")
-                own = "own + place - low" if space.source is space.target else "-1"
+            with code.block("for place in range(np.uint64(low), np.uint64(high)):"):
+                code.line(f"me = np.uint64({own_slots}[place])")
+                own = "own + np.int64(place) - low" if space.source is space.target else "-1"
                 here = _here(space, code, scope, sorted_table=table if space.source is space.target else None)
                 code.line(
                     f"found = {function(f'filter_{d}')}(candidates, count, {here}, {scope.scalar(space, 'reach2')}, {own}, near)"
@@ -88,10 +88,11 @@ def emit_pairs(space: Space, code: Code, scope: Scope, body: GatherBody, paralle
     with code.block(f"for chunk in {loop}({chunks}):"):
         code.line(f"candidates = {table}")
         code.line(f"near = np.empty(n_seen + {SLACK}, np.int32)")
-        with code.block(f"for place in range(chunk * n_looking // {chunks}, (chunk + 1) * n_looking // {chunks}):"):
-            code.line(f"me = {scope.order(space.source)}[place]")
+        first, last = f"chunk * n_looking // {chunks}", f"(chunk + 1) * n_looking // {chunks}"
+        with code.block(f"for place in range(np.uint64({first}), np.uint64({last})):"):
+            code.line(f"me = np.uint64({scope.order(space.source)}[place])")
             here = _here(space, code, scope, sorted_table=None)
-            own = "place" if space.source is space.target else "-1"
+            own = "np.int64(place)" if space.source is space.target else "-1"
             code.line(
                 f"found = {function(f'filter_all_{d}')}(candidates, n_seen, {here}, "
                 f"{scope.scalar(space, 'lengths')}, {scope.scalar(space, 'reach2')}, {own}, near)"
@@ -167,6 +168,11 @@ def _look(space: Space, code: Code, scope: Scope, body: GatherBody, images: bool
     """Emit the second pass, over those within reach: eight at a time where the gather allows it."""
     vector = lambda name: scope.imports("simengine.arrays.vector", name)  # noqa: E731
     rows = _payload_rows(space, body) | {space.seen.field.name: 0}
+    same = space.source is space.target
+
+    def mine(name: str, component: int) -> str | None:
+        return f"{scope.work(space, 'table')}[{rows[name] + component}, place]" if same and name in rows else None
+
     if body.needs_id:
         code.line(f"me_id = {scope.ids(space.source)}[me]")
     body.start(code)
@@ -176,7 +182,7 @@ def _look(space: Space, code: Code, scope: Scope, body: GatherBody, images: bool
             code.line(f"other_place = {vector('load_places')}(near, near_place)")
             pick = lambda row: f"{vector('pick')}(candidates, {row}, other_place)"  # noqa: E731
             _offsets(space, code, scope, pick, images, body)
-            body.call(code, lambda name, component: pick(rows[name] + component))
+            body.call(code, lambda name, component: pick(rows[name] + component), mine)
     else:
         with code.block("for near_place in range(found):"):
             code.line("other_place = near[near_place]")
@@ -184,7 +190,7 @@ def _look(space: Space, code: Code, scope: Scope, body: GatherBody, images: bool
             _offsets(space, code, scope, pick, images, body)
             if body.needs_other:
                 code.line(f"other = np.int64({pick(_rows(space, body) - 1)})")
-            body.call(code, lambda name, component: pick(rows[name] + component))
+            body.call(code, lambda name, component: pick(rows[name] + component), mine)
     body.store(code)
 
 
@@ -200,3 +206,7 @@ def _offsets(space: Space, code: Code, scope: Scope, pick, images: bool, body: G
     if body.needs_distance:
         square = " + ".join(f"offset_{axis} * offset_{axis}" for axis in range(space.dimensions))
         code.line(f"distance = math.sqrt({square})")
+    if body.needs_direction:
+        code.line("inverse = 1.0 / distance")
+        for axis in range(space.dimensions):
+            code.line(f"direction_{axis} = offset_{axis} * inverse")

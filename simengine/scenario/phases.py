@@ -145,7 +145,7 @@ class Gather(Phase):
     relation: Relation = None  # type: ignore[assignment]
     accumulators: dict[str, Accumulator] = dataclass_field(default_factory=dict)
     kind: ClassVar[str] = "gather"
-    allowed: ClassVar[frozenset[str]] = Phase.allowed | {"other", "acc", "offset", "distance"}
+    allowed: ClassVar[frozenset[str]] = Phase.allowed | {"other", "acc", "offset", "distance", "direction"}
 
     @property
     def additive(self) -> bool:
@@ -219,7 +219,7 @@ def gather(over: Relation, *, when: Mapping[str, Any] | None = None, **accumulat
     """Declare what each agent collects over a relation.
 
     The function is called once per pair: ``def listen(me, other, agents, p, acc)``; over a space it may also
-    take ``offset`` (from me to other, nearest image) and ``distance``. ``accumulators`` are `total`, `count`
+    take ``offset`` (from me to other, nearest image), ``distance`` and ``direction`` (the unit vector of the offset). ``accumulators`` are `total`, `count`
     or `running` values. ``when`` limits the phase to runs whose parameters have the given values.
     """
     for name, declared in accumulators.items():
