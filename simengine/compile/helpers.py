@@ -33,6 +33,12 @@ class Globals:
     imports: dict[str, str] = field(default_factory=dict)
     constants: dict[str, str] = field(default_factory=dict)
     functions: dict[str, str] = field(default_factory=dict)
+    sources: list[tuple[Callable[..., Any], str, Any]] = field(default_factory=list)
+
+    @property
+    def current(self) -> bool:
+        """Whether every name still means what it meant when it was resolved."""
+        return all(_surroundings(function).get(name, self) is value for function, name, value in self.sources)
 
     @classmethod
     def of(cls, function: Callable[..., Any], tree: ast.AST, arguments: set[str], where: str) -> Globals:
@@ -43,6 +49,7 @@ class Globals:
 
     def merge(self, other: Globals, where: str) -> None:
         """Add another function's surroundings; two different things of one name are an error."""
+        self.sources += other.sources
         for mine, theirs in (
             (self.imports, other.imports), (self.constants, other.constants), (self.functions, other.functions),
         ):  # fmt: skip
@@ -51,14 +58,12 @@ class Globals:
                     raise ScenarioError(f"{where}: {name!r} means different things in different phases; rename one")
 
     def resolve(self, function: Callable[..., Any], tree: ast.AST, arguments: set[str], where: str) -> None:
-        surroundings = dict(function.__globals__)
-        if function.__closure__:
-            names = function.__code__.co_freevars
-            surroundings |= {name: cell.cell_contents for name, cell in zip(names, function.__closure__, strict=True)}
+        surroundings = _surroundings(function)
         for name in sorted(_free_names(tree) - arguments):
             if name.startswith("_draw_") or name in self.imports or name in self.constants or name in self.functions:
                 continue
             if name in surroundings:
+                self.sources.append((function, name, surroundings[name]))
                 self.add(name, surroundings[name], where)
             elif hasattr(builtins, name):
                 if name not in ALLOWED_BUILTINS:
@@ -110,6 +115,15 @@ class Globals:
         self.resolve(plain, definition, local, f"{plain.__code__.co_filename}:{plain.__code__.co_firstlineno}")
         self.functions.pop(name)
         self.functions[name] = ast.unparse(definition)
+
+
+def _surroundings(function: Callable[..., Any]) -> dict[str, Any]:
+    """The names a function sees outside itself."""
+    function = getattr(function, "py_func", function)
+    if not function.__closure__:
+        return function.__globals__
+    held = {name: cell.cell_contents for name, cell in zip(function.__code__.co_freevars, function.__closure__, strict=True)}
+    return function.__globals__ | held
 
 
 def _engine_home(value: Any) -> tuple[str, str] | None:

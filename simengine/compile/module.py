@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from simengine.compile import emit
 from simengine.compile.helpers import Globals
@@ -37,6 +38,7 @@ class Plan:
     stops: list[Stop]
     parallel: bool
     origins: list[tuple[int, int, Lowered]] = field(default_factory=list)
+    surroundings: Globals = field(default_factory=Globals)
 
 
 class ModuleWriter:
@@ -169,7 +171,7 @@ class ModuleWriter:
         source, origins = self._text(tail)
         relations = {label: self._relation(key) for key, label in self.relations.items()}
         gathers = {phase.name: phase for phase in self.phases if isinstance(phase, Gather)}
-        return Plan(source, self.streams, plan_segments, relations, gathers, stops, self.parallel, origins)
+        return Plan(source, self.streams, plan_segments, relations, gathers, stops, self.parallel, origins, self.globals)
 
     def _advance(self, code: Lines, name: str, functions: list[emit.Function], stops: list[Stop], first: bool) -> Names:
         names = Names("", self.streams, self.relations, self.imports, self.choices)
@@ -277,7 +279,17 @@ def _draw_names(source: str) -> set[str]:
     return set(re.findall(r"\b_draw_\w+", source))
 
 
-def write_module(scenario: Scenario, parallel: bool, host_decisions: frozenset[str] = frozenset()) -> Plan:
-    """Generate the module of a scenario instance."""
-    return ModuleWriter(scenario, parallel, host_decisions).write()
+_written: WeakKeyDictionary[type[Scenario], dict[Any, Plan]] = WeakKeyDictionary()
 
+
+def write_module(scenario: Scenario, parallel: bool, host_decisions: frozenset[str] = frozenset()) -> Plan:
+    """Generate the module of a scenario instance, or return the one written for an equal instance before."""
+    writer = ModuleWriter(scenario, parallel, host_decisions)
+    key = (
+        parallel, host_decisions, tuple(sorted(writer.static.items())),
+        tuple(phase.name for phase in writer.phases), tuple(writer.choices.values()),
+    )  # fmt: skip
+    plans = _written.setdefault(type(scenario), {})
+    if key not in plans or not plans[key].surroundings.current:
+        plans[key] = writer.write()
+    return plans[key]

@@ -58,7 +58,7 @@ class Engine:
         self._stops = scenario.declaration.stops
         self._host_stops = [(n, stop) for n, stop in enumerate(self._stops) if isinstance(stop, When)]
         self._sorted_by = self._spaces_to_sort(storage_order)
-        self._next_sort = STEPS_BETWEEN_SORTS if storage_order == "auto" else 1
+        self._next_sort = 1
         self.stop_reason: str | None = None
 
     def view(self) -> View:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 import traceback
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from simengine.scenario.scenario import Scenario
 GROUP = "simengine.scenarios"
 
 
+@cache
 def installed() -> dict[str, EntryPoint]:
     """The registered scenarios by name, those of other distributions included."""
     return {entry.name: entry for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name)}
