@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 import types
 import typing
 from collections.abc import Mapping
@@ -13,13 +14,16 @@ import pydantic
 
 from simengine.errors import InputError, ScenarioError, nearest
 
-RESERVED = frozenset(
-    {
-        "scenario", "steps", "seed", "every", "snapshot_every", "out", "threads", "start", "progress", "policies",
-        "overwrite", "storage_order", "design", "replicates", "address", "workers", "shards", "checkpoint_every",
-        "interventions", "resume",
-    }
+RUN_KEYWORDS = (
+    "scenario", "steps", "seed", "every", "snapshot_every", "out", "threads", "start", "progress", "policies",
+    "overwrite", "storage_order",
 )  # fmt: skip
+RESERVED = frozenset(RUN_KEYWORDS) | {
+    "design", "replicates", "address", "workers", "shards", "checkpoint_every", "interventions", "resume",
+}  # fmt: skip
+PLAIN_TYPES = (int, float, bool, str)
+LOWEST_INT, HIGHEST_INT = -(2**63), 2**63 - 1
+SHOWN_LENGTH = 80
 
 
 @dataclass(frozen=True)
@@ -64,11 +68,16 @@ class Parameter:
     @property
     def bounds(self) -> str:
         """The bounds in words, for instance ``0 <= value < 1``; empty when there are none."""
-        left = "" if self.low is None else f"{self.low:g} <= "
-        left = left if self.above is None else f"{self.above:g} < "
-        right = "" if self.high is None else f" <= {self.high:g}"
-        right = right if self.below is None else f" < {self.below:g}"
+        left = "" if self.low is None else f"{self.low:.12g} <= "
+        left = left if self.above is None else f"{self.above:.12g} < "
+        right = "" if self.high is None else f" <= {self.high:.12g}"
+        right = right if self.below is None else f" < {self.below:.12g}"
         return f"{left}value{right}" if left or right else ""
+
+    @property
+    def allowed(self) -> str:
+        """Type and bounds in words, for messages."""
+        return self.type_name + (f", {self.bounds}" if self.bounds else "")
 
 
 def param(
@@ -97,70 +106,124 @@ class ParameterSet:
         self.parameters = dict(parameters)
         fields: dict[str, Any] = {}
         for name, parameter in self.parameters.items():
-            if name in RESERVED:
-                raise ScenarioError(f"{owner}.{name}: the name is a keyword of run or sweep; choose another")
-            constraints = {
-                "ge": parameter.low, "le": parameter.high, "gt": parameter.above, "lt": parameter.below,
-            }  # fmt: skip
-            constraints = {key: value for key, value in constraints.items() if value is not None}
-            if parameter.base_type is float:
-                constraints["allow_inf_nan"] = False
-            annotation = typing.Annotated[parameter.base_type, pydantic.Field(**constraints)]
+            _check_declaration(owner, parameter)
+            annotation = typing.Annotated[parameter.base_type, pydantic.Field(**_constraints(parameter))]
             fields[name] = (annotation | None if parameter.optional else annotation, parameter.default)
         self._model = pydantic.create_model(
-            f"{owner}Parameters", __config__=pydantic.ConfigDict(extra="forbid", frozen=True), **fields
+            f"{owner}Parameters",
+            __config__=pydantic.ConfigDict(
+                extra="forbid", frozen=True, strict=True, validate_default=True, protected_namespaces=()
+            ),
+            **fields,
         )
+        try:
+            self._model(**{name: _plain(parameter, parameter.default) for name, parameter in self.parameters.items()})
+        except pydantic.ValidationError as error:
+            parameter = self.parameters[str(error.errors()[0]["loc"][0])]
+            raise ScenarioError(
+                f"{owner}.{parameter.name}: its default {shown(parameter.default)} is not allowed; allowed is {parameter.allowed}"
+            ) from None
 
     def check_names(self, names: typing.Iterable[str]) -> None:
         """Raise ``InputError`` for the first name that is no parameter, with the nearest right one."""
         for name in names:
             if name not in self.parameters:
-                hint = nearest(name, self.parameters) or f"; parameters: {', '.join(self.parameters)}"
+                listed = f"; parameters: {', '.join(self.parameters)}" if self.parameters else "; it has no parameters"
+                hint = nearest(str(name), [*self.parameters, *RUN_KEYWORDS]) or listed
                 raise InputError(f"unknown parameter {name!r} of {self.owner}{hint}")
 
     def validate(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return all parameters with their defaults filled in, converted and checked; ``InputError`` otherwise."""
+        """Return all parameters with their defaults filled in, converted and checked; ``InputError`` otherwise.
+
+        Types are taken strictly (a text is no number, a boolean no count), but a whole float is a valid ``int``
+        and an ``int`` a valid ``float``; numpy scalars count as Python's.
+        """
         self.check_names(values)
         try:
-            model = self._model(**{name: _plain(value) for name, value in values.items()})
+            model = self._model(**{name: _plain(self.parameters[name], value) for name, value in values.items()})
         except pydantic.ValidationError as error:
-            first = error.errors()[0]
-            name = str(first["loc"][0])
-            parameter = self.parameters[name]
-            allowed = parameter.type_name + (f", {parameter.bounds}" if parameter.bounds else "")
-            given = values[name]
-            hint = nearest(str(given), map(str, parameter.options)) if parameter.options else ""
-            raise InputError(f"parameter {name!r} of {self.owner}: got {given!r}, allowed is {allowed}{hint}") from None
+            name = str(error.errors()[0]["loc"][0])
+            raise self._refusal(self.parameters[name], values.get(name)) from None
         return {name: getattr(model, name) for name in self.parameters}
 
+    def _refusal(self, parameter: Parameter, given: Any) -> InputError:
+        allowed = parameter.allowed
+        if parameter.base_type is float:
+            allowed = f"finite {allowed}"
+        elif parameter.base_type is int and isinstance(given, int) and not LOWEST_INT <= given <= HIGHEST_INT:
+            allowed = f"64-bit {allowed}"
+        hint = nearest(str(given), map(str, parameter.options)) if parameter.options else ""
+        return InputError(f"parameter {parameter.name!r} of {self.owner}: got {shown(given)}, allowed is {allowed}{hint}")
 
-def _plain(value: Any) -> Any:
-    """Turn numpy scalars into Python ones and whole floats into ints, so that 10.0 from a file is a valid count."""
+
+def shown(value: Any) -> str:
+    """A value in one short line, for messages."""
+    text = " ".join(reprlib.repr(value).split())
+    return text if len(text) <= SHOWN_LENGTH else f"{text[: SHOWN_LENGTH - 3]}..."
+
+
+def _check_declaration(owner: str, parameter: Parameter) -> None:
+    where = f"{owner}.{parameter.name}"
+    if parameter.name in RESERVED:
+        raise ScenarioError(f"{where}: the name is a keyword of run or sweep; choose another")
+    if parameter.options is None and parameter.base_type not in PLAIN_TYPES:
+        raise ScenarioError(
+            f"{where}: a parameter is int, float, bool, str or Literal[...] (or one of them | None), not {parameter.type_name}"
+        )
+    if parameter.bounds and parameter.base_type not in (int, float):
+        raise ScenarioError(f"{where}: only int and float parameters have bounds")
+
+
+def _constraints(parameter: Parameter) -> dict[str, Any]:
+    limits = {"ge": parameter.low, "le": parameter.high, "gt": parameter.above, "lt": parameter.below}
+    found: dict[str, Any] = {key: value for key, value in limits.items() if value is not None}
+    if parameter.base_type is float:
+        found["allow_inf_nan"] = False
+    elif parameter.base_type is int:
+        found["ge"] = max(found.get("ge", LOWEST_INT), LOWEST_INT)
+        found["le"] = min(found.get("le", HIGHEST_INT), HIGHEST_INT)
+    return found
+
+
+def _plain(parameter: Parameter, value: Any) -> Any:
+    """Turn numpy scalars into Python ones, and for an ``int`` parameter whole floats into ints (10.0 from a file)."""
     if hasattr(value, "item") and getattr(value, "shape", None) == ():
         value = value.item()
-    if isinstance(value, float) and math.isfinite(value) and value.is_integer() and abs(value) < 2**53:
-        return value
+    if parameter.base_type is int and isinstance(value, float) and math.isfinite(value) and value.is_integer():
+        return int(value)
     return value
 
 
 def parse_value(parameter: Parameter, text: str) -> Any:
-    """Turn the text of a command-line setting into a value; ``none`` stands for ``None``."""
-    if parameter.optional and text.strip().lower() in {"none", "null"}:
+    """Turn the text of a command-line setting into a value; ``none`` stands for ``None``.
+
+    A text that is no value of the parameter's type is returned as it is, for `ParameterSet.validate` to refuse.
+    """
+    word = text.strip()
+    if parameter.optional and word.lower() in {"none", "null"}:
         return None
     base = parameter.base_type
+    if parameter.options is not None:
+        return next((option for option in parameter.options if str(option) == word), text)
     if base is bool:
-        lowered = text.strip().lower()
-        if lowered in {"true", "yes", "on", "1"}:
-            return True
-        if lowered in {"false", "no", "off", "0"}:
-            return False
-        return text
+        return {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}.get(
+            word.lower(), text
+        )
     if base in (int, float):
         try:
-            return base(text)
+            return base(word)
         except ValueError:
-            return text
+            return _whole(word, text) if base is int else text
     return text
+
+
+def _whole(word: str, text: str) -> Any:
+    """An ``int`` written as a float, such as 1e6."""
+    try:
+        number = float(word)
+    except ValueError:
+        return text
+    return int(number) if number.is_integer() else text
 
 
 def collect(owner: type, annotations: Mapping[str, Any], namespace: Mapping[str, Any]) -> dict[str, Parameter]:
