@@ -1,9 +1,10 @@
 """Flocking birds in the plane: cohesion, separation and alignment, one bird after another or all at once.
 
-Reynolds (1987), "Flocks, herds and schools: a distributed behavioral model", Computer Graphics 21(4), 25-34, in the
-reduced form that the public comparison of agent-based modelling frameworks (JuliaDynamics/ABMFrameworksComparison)
-runs in every framework. For each bird i with unit heading v_i, its neighbours j are all others within ``vision``
-(distance <= vision) in the periodic box, at offsets r_ij (nearest images):
+Reynolds (1987), "Flocks, herds and schools: a distributed behavioral model", Computer Graphics 21(4), 25-34,
+in the reduced form that the public comparison of agent-based modelling frameworks
+(JuliaDynamics/ABMFrameworksComparison) runs in every framework. For each bird i with unit heading v_i, its
+neighbours j are all others within ``vision`` (distance <= vision) in the periodic box, at offsets r_ij
+(nearest images):
 
 1. cohesion      c = cohere * sum_j r_ij
 2. separation    s = - separate * sum_j r_ij, over the neighbours nearer than ``separation``
@@ -11,12 +12,12 @@ runs in every framework. For each bird i with unit heading v_i, its neighbours j
 4. v_i becomes the direction of v_i + (c + s + m) / (number of neighbours); without neighbours it stays.
 5. x_i moves on by speed * v_i.
 
-``order="shuffled"`` is the comparison's: birds act one by one, in a fresh order every step, and see where those before
-them have gone. ``order="synchronous"`` lets all act at once on the same picture. The two differ: a synchronous flock
-sees neighbours of one moment.
+``order="shuffled"`` is the comparison's: birds act one by one, in a fresh order every step, and see where
+those before them have gone. ``order="synchronous"`` lets all act at once on the same picture. The two differ:
+a synchronous flock sees neighbours of one moment.
 
-Where the sources are silent: a vanishing sum in 4 leaves the heading as it is. Initial heading components are uniform
-on [-1, 1], as in the comparison, and normalised: directions are denser along the diagonals.
+Where the sources are silent: a vanishing sum in 4 leaves the heading as it is. Initial heading components are
+uniform on [-1, 1], as in the comparison, and normalised: directions are denser along the diagonals.
 """
 
 from __future__ import annotations
@@ -26,20 +27,32 @@ from typing import Any, Literal
 
 import numpy as np
 
-from simengine import Regimes, Scenario, Space, count, gather, observable, param, population, total, update, vector
+from simengine import (
+    Regimes,
+    Scenario,
+    Space,
+    count,
+    gather,
+    observable,
+    param,
+    population,
+    total,
+    update,
+    vector,
+)
 
 HEADING_BINS = 36
 
 
 @observable
 def polarization(agents: Any) -> float:
-    """Length of the mean heading: 1 when all fly alike"""  # noqa: D400
+    """Length of the mean heading, 1 when all fly alike."""
     return float(np.linalg.norm(agents.heading.mean(axis=0)))
 
 
 @observable
 def mean_neighbours(agents: Any, p: Any) -> float:
-    """Mean number of others within vision"""  # noqa: D400
+    """Mean number of others within vision."""
     from scipy.spatial import KDTree
 
     tree = KDTree(agents.position, boxsize=p.box)
@@ -48,7 +61,7 @@ def mean_neighbours(agents: Any, p: Any) -> float:
 
 @observable
 def heading_entropy_plug_in(agents: Any) -> float:
-    """Plug-in entropy of headings in 36 equal sectors, in nats, not bias-corrected"""  # noqa: D400
+    """Plug-in entropy of headings in 36 equal sectors, in nats, not bias-corrected."""
     angle = np.arctan2(agents.heading[:, 1], agents.heading[:, 0])
     found, _ = np.histogram(angle, HEADING_BINS, (-math.pi, math.pi))
     share = found[found > 0] / len(agents)
@@ -56,7 +69,7 @@ def heading_entropy_plug_in(agents: Any) -> float:
 
 
 def turned(x: float, y: float, steer_x: float, steer_y: float, seen: float) -> tuple[float, float]:
-    """The heading (x, y) after adding the mean of what the neighbours asked for, as a unit vector."""
+    """Return the heading (x, y) after adding the mean of what the neighbours asked for, as a unit vector."""
     share = 1.0 / max(seen, 1)
     wanted_x, wanted_y = x + steer_x * share, y + steer_y * share
     length = math.sqrt(wanted_x * wanted_x + wanted_y * wanted_y)
@@ -70,8 +83,8 @@ class Flocking(Scenario):
     reference = "Reynolds (1987) Computer Graphics 21(4), 25-34, doi:10.1145/37402.37406"
     default_steps = 100
 
-    regime: Literal["small", "large"] = param("small", description="size of the comparison's run, which sets other defaults")
-    order: Literal["shuffled", "synchronous"] = param("shuffled", description="whether birds act in turn or all at once")
+    regime: Literal["small", "large"] = param("small", description="run of the comparison")
+    order: Literal["shuffled", "synchronous"] = param("shuffled", description="whether birds act in turn")
     n_agents: int = param(200, low=1, description="number of birds")
     box: float = param(100.0, above=0, description="side of the periodic box")
     vision: float = param(5.0, above=0, description="distance up to which birds see others")
@@ -89,11 +102,7 @@ class Flocking(Scenario):
         },
     )
 
-    agents = population(
-        size="n_agents",
-        position=vector(2, long_name="position"),
-        heading=vector(2, long_name="heading (unit vector)", unit_length=True),
-    )
+    agents = population("n_agents", position=vector(2), heading=vector(2, unit_length=True))
     near = Space(agents.position, reach="vision", box="box")
 
     def start(self, agents: Any, draw: Any) -> None:

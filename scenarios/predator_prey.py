@@ -1,29 +1,32 @@
 """Predators and prey in a periodic square: births, deaths, and one prey wanted by several predators.
 
-After Wilensky (1997), the NetLogo model Wolf Sheep Predation in its version without grass; see Wilensky & Reisman
-(2006), "Thinking like a wolf, a sheep, or a firefly", Cognition and Instruction 24, 171-209. A step:
+After Wilensky (1997), the NetLogo model Wolf Sheep Predation in its version without grass; see Wilensky &
+Reisman (2006), "Thinking like a wolf, a sheep, or a firefly", Cognition and Instruction 24, 171-209. A step:
 
 1. Each prey moves by ``prey_stride`` in a random direction.
-2. Each predator moves by up to ``predator_stride`` towards the nearest prey within ``sight``, or in a random direction.
-3. Each predator claims the nearest prey within ``grasp``. A prey claimed by several goes to one of them, drawn with
-   equal chances; the others get nothing.
+2. Each predator moves by up to ``predator_stride`` towards the nearest prey within ``sight``, or in a random
+   direction.
+3. Each predator claims the nearest prey within ``grasp``. A prey claimed by several goes to one of them,
+   drawn with equal chances; the others get nothing.
 4. A predator gains ``gain`` units of energy for a prey and spends one for the step; at 0 it starves.
 5. The prey caught die.
-6. Each prey left bears a young with probability ``prey_birth``, unless ``crowd`` others are within ``crowding_radius``.
-7. Each predator with two units of energy or more bears a young with probability ``predator_birth``; it keeps half of
-   its energy, rounded up, and gives the rest. Young start where their parent is.
+6. Each prey left bears a young with probability ``prey_birth``, unless ``crowd`` others are within
+   ``crowding_radius``.
+7. Each predator with two units of energy or more bears a young with probability ``predator_birth``; it keeps
+   half of its energy, rounded up, and gives the rest. Young start where their parent is.
 
-Energy is counted in whole units (one keeps a predator alive for a step), so that the books close exactly: with E the
-energy of all predators and n their number, E(t + 1) = E(t) + gain * eaten - n(t). So do the heads:
+Energy is counted in whole units (one keeps a predator alive for a step), so that the books close exactly:
+with E the energy of all predators and n their number, E(t + 1) = E(t) + gain * eaten - n(t). So do the heads:
 prey(t + 1) = prey(t) - eaten + born. The ``ledger``, a population of one, keeps the totals since the start.
 
-Prey alone, without crowding, are a Galton-Watson process: with b = prey_birth, mean N(0) (1 + b)**t and variance
-N(0) (1 - b) (1 + b)**(t - 1) ((1 + b)**t - 1). Predators alone that do not breed starve at the step that equals their
-energy at the start.
+Prey alone, without crowding, are a Galton-Watson process: with b = prey_birth, mean N(0) (1 + b)**t and
+variance N(0) (1 - b) (1 + b)**(t - 1) ((1 + b)**t - 1). Predators alone that do not breed starve at the step
+that equals their energy at the start.
 
-What differs from NetLogo: space is continuous; predators see (there they walk at random; ``sight=grasp`` nearly gives
-that back); all act at once, so that a prey eaten in a step bears no young in it; crowding keeps prey bounded, which
-there needs grass; energy is whole. Capacities bound memory, not the model: a run that reaches one ends with an error.
+What differs from NetLogo: space is continuous; predators see (there they walk at random; ``sight=grasp``
+nearly gives that back); all act at once, so that a prey eaten in a step bears no young in it; crowding keeps
+prey bounded, which there needs grass; energy is whole. Capacities bound memory, not the model: a run that
+reaches one ends with an error.
 """
 
 from __future__ import annotations
@@ -45,12 +48,14 @@ from simengine import (
     observable,
     param,
     population,
-    reference as reference_to,
     running,
     send,
     summed,
     update,
     vector,
+)
+from simengine import (
+    reference as reference_to,
 )
 from simengine.random.draws import sincos_turn
 
@@ -58,39 +63,39 @@ TOTALS = ("prey_born", "prey_eaten", "predators_born", "predators_starved")
 ONLY = 0
 
 
-@observable(outputs=tuple(Output(f"total_{n}", dtype="int64", long_name=f"{n.replace('_', ' ')} since the start") for n in TOTALS))
+@observable(outputs=tuple(Output(f"total_{name}", dtype="int64") for name in TOTALS))
 def totals(ledger: Any) -> dict[str, int]:
-    """What the ledger holds."""
+    """Births and deaths since the start."""
     return {f"total_{name}": int(getattr(ledger, name)[ONLY]) for name in TOTALS}
 
 
 @observable(dtype="int64")
 def predator_energy(predators: Any) -> int:
-    """Energy of all predators, in units of one step's need"""  # noqa: D400
+    """Energy of all predators, in units of one step's need."""
     return int(predators.energy.sum())
 
 
 class PredatorPrey(Scenario):
     """Predators hunting prey in a periodic square (after Wilensky 1997)."""
 
-    reference = "Wilensky & Reisman (2006) Cognition and Instruction 24, 171-209, doi:10.1207/s1532690xci2402_1"
+    reference = "Wilensky & Reisman (2006) Cogn. Instr. 24, 171-209, doi:10.1207/s1532690xci2402_1"
     default_steps = 500
 
-    n_prey: int = param(400, low=0, description="number of prey at the start")
-    n_predators: int = param(40, low=0, description="number of predators at the start")
+    n_prey: int = param(1000, low=0, description="number of prey at the start")
+    n_predators: int = param(100, low=0, description="number of predators at the start")
     prey_capacity: int = param(20_000, low=1, description="most prey there is room for at once")
     predator_capacity: int = param(20_000, low=1, description="most predators there is room for at once")
     box: float = param(50.0, above=0, description="side of the periodic square")
     prey_stride: float = param(0.5, low=0, description="distance a prey moves in a step")
     predator_stride: float = param(1.0, low=0, description="largest distance a predator moves in a step")
-    sight: float = param(3.0, above=0, description="distance up to which predators see prey")
-    grasp: float = param(0.7, above=0, description="distance up to which predators catch prey")
-    gain: int = param(20, low=0, description="units of energy from one prey")
-    initial_energy: int = param(20, low=1, description="units of energy of each predator at the start")
-    prey_birth: float = param(0.04, low=0, high=1, description="probability that a prey bears a young in a step")
-    predator_birth: float = param(0.05, low=0, high=1, description="probability that a predator bears a young in a step")
+    sight: float = param(1.0, above=0, description="distance up to which predators see prey")
+    grasp: float = param(0.3, above=0, description="distance up to which predators catch prey")
+    gain: int = param(6, low=0, description="units of energy from one prey")
+    initial_energy: int = param(6, low=1, description="units of energy of each predator at the start")
+    prey_birth: float = param(0.2, low=0, high=1, description="chance of a prey to bear a young in a step")
+    predator_birth: float = param(0.02, low=0, high=1, description="the same of a predator")
     crowding_radius: float = param(1.5, above=0, description="distance within which other prey crowd a prey")
-    crowd: int | None = param(4, low=1, description="number of others at which prey bear no young; none: no crowding")
+    crowd: int | None = param(4, low=1, description="others at which prey bear no young; none: no crowding")
 
     prey = population(
         size="n_prey",
@@ -107,7 +112,7 @@ class PredatorPrey(Scenario):
         dowry=field(int, long_name="energy given to a young in this step"),
         starving=field(bool, long_name="whether it dies in this step"),
     )
-    ledger = population(size=1, dim="ledger", **{name: field(int, long_name=name.replace("_", " ")) for name in TOTALS})
+    ledger = population(size=1, dim="ledger", **{name: field(int) for name in TOTALS})
 
     crowding = Space(prey.position, reach="crowding_radius", box="box")
     within_sight = Space(predators.position, sees=prey.position, reach="sight", box="box")
@@ -116,7 +121,10 @@ class PredatorPrey(Scenario):
 
     def check(self) -> None:
         """Refuse populations that do not fit."""
-        self.require(self.n_prey <= self.prey_capacity, f"n_prey ({self.n_prey}) exceeds prey_capacity ({self.prey_capacity})")
+        self.require(
+            self.n_prey <= self.prey_capacity,
+            f"n_prey ({self.n_prey}) exceeds prey_capacity ({self.prey_capacity})",
+        )
         self.require(
             self.n_predators <= self.predator_capacity,
             f"n_predators ({self.n_predators}) exceeds predator_capacity ({self.predator_capacity})",
@@ -187,50 +195,42 @@ class PredatorPrey(Scenario):
         new.dowry[me] = dowry
         new.starving[me] = energy <= 0
 
-    @gather(crowding, others=count())
-    def jostle(me, other, acc):
-        """6. Count the prey around."""
-        acc.others += 1
-
-    @update(prey, after=jostle)
-    def mate(me, prey, new, p, acc, draw):
-        """6. Decide on a young; the caught bear none."""
-        room = p.crowd is None or acc.others < p.crowd
-        new.breeding[me] = prey.caught_by[me] < 0 and room and draw.chance("birth", p.prey_birth)
-
-    @send(prey, to=ledger, bred=summed(int), eaten=summed(int))
-    def report_prey(me, prey, send):
-        """Report births and deaths of prey to the ledger."""
-        if prey.breeding[me]:
-            send.bred(ONLY, 1)
-        if prey.caught_by[me] >= 0:
+    @send(predators, to=ledger, after=grab, eaten=summed(int), split=summed(int), starved=summed(int))
+    def report_predators(me, predators, acc, send):
+        """Report meals, births and deaths of predators to the ledger."""
+        if acc.catches > 0:
             send.eaten(ONLY, 1)
-
-    @send(predators, to=ledger, split=summed(int), starved=summed(int))
-    def report_predators(me, predators, send):
-        """Report births and deaths of predators to the ledger."""
         if predators.dowry[me] > 0:
             send.split(ONLY, 1)
         if predators.starving[me]:
             send.starved(ONLY, 1)
 
-    @update(ledger)
-    def book(me, ledger, new):
-        """Add up."""
-        new.prey_born[me] += ledger.bred[me]
-        new.prey_eaten[me] += ledger.eaten[me]
-        new.predators_born[me] += ledger.split[me]
-        new.predators_starved[me] += ledger.starved[me]
+    @update(predators)
+    def starve(me, predators, new):
+        """4. The starving die."""
+        new.alive[me] = not predators.starving[me]
 
     @update(prey)
     def fall(me, prey, new):
         """5. The caught die."""
         new.alive[me] = prey.caught_by[me] < 0
 
-    @update(predators)
-    def starve(me, predators, new):
-        """4. The starving die."""
-        new.alive[me] = not predators.starving[me]
+    @gather(crowding, others=count())
+    def jostle(me, other, acc):
+        """6. Count the prey around."""
+        acc.others += 1
+
+    @update(prey, after=jostle)
+    def mate(me, new, p, acc, draw):
+        """6. Decide on a young."""
+        room = p.crowd is None or acc.others < p.crowd
+        new.breeding[me] = room and draw.chance("birth", p.prey_birth)
+
+    @send(prey, to=ledger, bred=summed(int))
+    def report_prey(me, prey, send):
+        """Report births of prey to the ledger."""
+        if prey.breeding[me]:
+            send.bred(ONLY, 1)
 
     @birth(prey)
     def lamb(me, prey, child):
@@ -239,11 +239,19 @@ class PredatorPrey(Scenario):
         return prey.breeding[me]
 
     @birth(predators)
-    def split(me, predators, child):
+    def split_up(me, predators, child):
         """7. The young of predators."""
         child.energy = predators.dowry[me]
         child.dowry = 0
         return predators.dowry[me] > 0
+
+    @update(ledger)
+    def book(me, ledger, new):
+        """Add up."""
+        new.prey_born[me] += ledger.bred[me]
+        new.prey_eaten[me] += ledger.eaten[me]
+        new.predators_born[me] += ledger.split[me]
+        new.predators_starved[me] += ledger.starved[me]
 
     observe = [totals, predator_energy]
     stop = extinct(predators)

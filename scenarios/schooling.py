@@ -41,6 +41,12 @@ from simengine.arrays.directions import normalised, perpendicular, turned_toward
 from simengine.diagnostics.observables import School
 from simengine.random.draws import sincos, sincos_turn
 
+LEAST_DISTANCE = 1e-10
+"""Nearer than this there is no direction towards the other."""
+
+LEAST_ANGLE = 1e-10
+"""Smaller angles (radians) are no turn."""
+
 COUZIN = {"n_agents": 100, "speed": 3.0, "noise": 0.05, "radius_repulsion": 1.0, "blind_angle": 45.0}
 PEER_SWARM = {"n_agents": 150, "box": 25.0, "speed": 1.0, "noise": 0.2, "turning_rate": 4.0, "blind_angle": 30.0}
 PEER_TORUS = {"n_agents": 200, "box": 25.0, "speed": 1.0, "noise": 0.05, "turning_rate": 2.0, "blind_angle": 150.0}
@@ -71,8 +77,8 @@ class Schooling(Scenario):
     dt: float = param(0.1, above=0, unit="s", description="time step")
     noise: float = param(0.05, low=0, unit="rad", description="standard deviation of the directional noise, per step")
     radius_repulsion: float = param(1.0, above=0, description="outer radius of the zone of repulsion")
-    radius_orientation: float = param(3.0, above=0, description="outer radius of the zone of orientation")
-    radius_attraction: float = param(17.0, above=0, description="outer radius of the zone of attraction")
+    radius_orientation: float = param(3.5, above=0, description="outer radius of the zone of orientation")
+    radius_attraction: float = param(17.5, above=0, description="outer radius of the zone of attraction")
     turning_rate: float = param(math.radians(40.0), above=0, unit="rad s-1", description="largest turn per unit of time")
     blind_angle: float = param(45.0, low=0, high=180, unit="degree", description="half-angle of the rear cone nobody is seen in")
     orientation_weight: float = param(1.0, low=0, high=1, description="weight of orientation against attraction")
@@ -82,8 +88,8 @@ class Schooling(Scenario):
         by=("rules", "regime"),
         table={
             ("couzin", "swarm"): COUZIN | zones(1.0, 1.0 + 1e-9, 15.0),
-            ("couzin", "torus"): COUZIN | zones(1.0, 3.0, 17.0),
-            ("couzin", "dynamic_parallel"): COUZIN | zones(1.0, 6.0, 20.0),
+            ("couzin", "torus"): COUZIN | zones(1.0, 3.5, 17.5),
+            ("couzin", "dynamic_parallel"): COUZIN | zones(1.0, 5.0, 19.0),
             ("couzin", "highly_parallel"): COUZIN | zones(1.0, 13.0, 27.0),
             ("dewi-kadita", "swarm"): PEER_SWARM | zones(2.0, 3.0, 15.0),
             ("dewi-kadita", "torus"): PEER_TORUS | zones(1.0, 3.0, 10.0) | {"orientation_weight": 0.1, "mill_radius": 6.0},
@@ -118,7 +124,9 @@ class Schooling(Scenario):
         turn = min(self.turning_rate * self.dt, math.pi)
         return {
             "turn": turn, "turn_cosine": math.cos(turn), "turn_sine": math.sin(turn),
-            "sight_cosine": -math.cos(math.radians(self.blind_angle)), "stride": self.speed * self.dt,
+            # Without a cone nobody is hidden, whatever the rounding of a cosine near -1.
+            "sight_cosine": -math.cos(math.radians(self.blind_angle)) if self.blind_angle > 0 else -2.0,
+            "stride": self.speed * self.dt,
         }  # fmt: skip
 
     def start(self, agents: Any, draw: Any) -> None:
@@ -150,24 +158,22 @@ class Schooling(Scenario):
     # -- Couzin et al. 2002 --------------------------------------------------------------------------------------
 
     @gather(near, when={"rules": "couzin"}, avoid=total(3), join=total(3), too_near=count())
-    def perceive(me, other, offset, distance, direction, agents, p, acc):
-        """Sum up whom to avoid and whom to join; only the front, without the blind cone, shows whom to join."""
-        if distance > 1e-10:
+    def perceive(me, other, distance, direction, agents, p, acc):
+        """Sum up whom to avoid and whom to join; the blind cone hides only whom to join."""
+        vx, vy, vz = agents.heading[me, 0], agents.heading[me, 1], agents.heading[me, 2]
+        ahead = direction[0] * vx + direction[1] * vy + direction[2] * vz
+        if distance >= LEAST_DISTANCE:
             if distance < p.radius_repulsion:
                 acc.too_near += 1
                 for axis in range(3):
                     acc.avoid[axis] -= direction[axis]
-            else:
-                ahead = (
-                    offset[0] * agents.heading[me, 0] + offset[1] * agents.heading[me, 1] + offset[2] * agents.heading[me, 2]
-                )
-                if ahead > p.sight_cosine * distance:
-                    if distance < p.radius_orientation:
-                        for axis in range(3):
-                            acc.join[axis] += p.orientation_weight * agents.heading[other, axis]
-                    elif distance < p.radius_attraction:
-                        for axis in range(3):
-                            acc.join[axis] += direction[axis]
+            elif ahead > p.sight_cosine:
+                if distance < p.radius_orientation:
+                    for axis in range(3):
+                        acc.join[axis] += p.orientation_weight * agents.heading[other, axis]
+                elif distance < p.radius_attraction:
+                    for axis in range(3):
+                        acc.join[axis] += direction[axis]
 
     @update(agents, after=perceive, when={"rules": "couzin"})
     def swim(me, agents, new, p, acc, draw):
@@ -190,38 +196,34 @@ class Schooling(Scenario):
 
     # -- dewi-kadita 0.0.4 ---------------------------------------------------------------------------------------
 
-    @gather(near, when={"rules": "dewi-kadita"}, avoid=total(3), align=total(3), approach=total(3), too_near=count(), seen=count())
-    def perceive_ahead(me, other, offset, distance, direction, agents, p, acc):
-        """Sum up the three zones; the blind cone applies to all of them."""
-        ahead = offset[0] * agents.heading[me, 0] + offset[1] * agents.heading[me, 1] + offset[2] * agents.heading[me, 2]
-        if distance >= 1e-10 and (p.blind_angle <= 0 or ahead / distance > p.sight_cosine):
+    @gather(near, when={"rules": "dewi-kadita"}, avoid=total(3), join=total(3), too_near=count())
+    def perceive_ahead(me, other, distance, direction, agents, p, acc):
+        """Sum up whom to avoid and whom to join; the blind cone hides both."""
+        vx, vy, vz = agents.heading[me, 0], agents.heading[me, 1], agents.heading[me, 2]
+        ahead = direction[0] * vx + direction[1] * vy + direction[2] * vz
+        if distance >= LEAST_DISTANCE and ahead > p.sight_cosine:
             if distance < p.radius_repulsion:
                 acc.too_near += 1
                 for axis in range(3):
                     acc.avoid[axis] -= direction[axis]
             elif distance < p.radius_orientation:
-                acc.seen += 1
                 for axis in range(3):
-                    acc.align[axis] += agents.heading[other, axis]
+                    acc.join[axis] += p.orientation_weight * agents.heading[other, axis]
             elif distance < p.radius_attraction:
-                acc.seen += 1
                 for axis in range(3):
-                    acc.approach[axis] += direction[axis]
+                    acc.join[axis] += direction[axis]
 
     @update(agents, after=perceive_ahead, when={"rules": "dewi-kadita"})
     def swim_blurred(me, agents, new, p, acc, draw):
         """Turn by interpolation, add normal noise to the heading, and move on."""
         vx, vy, vz = agents.heading[me, 0], agents.heading[me, 1], agents.heading[me, 2]
-        wx, wy, wz = vx, vy, vz
-        if acc.too_near > 0:
-            wx, wy, wz = acc.avoid[0], acc.avoid[1], acc.avoid[2]
-        elif acc.seen > 0:
-            wx = p.orientation_weight * acc.align[0] + acc.approach[0]
-            wy = p.orientation_weight * acc.align[1] + acc.approach[1]
-            wz = p.orientation_weight * acc.align[2] + acc.approach[2]
+        avoiding = acc.too_near > 0
+        wx = acc.avoid[0] if avoiding else acc.join[0]
+        wy = acc.avoid[1] if avoiding else acc.join[1]
+        wz = acc.avoid[2] if avoiding else acc.join[2]
         wx, wy, wz = normalised(wx, wy, wz, vx, vy, vz)
         angle = math.acos(min(1.0, max(-1.0, vx * wx + vy * wy + vz * wz)))
-        if angle >= 1e-10:
+        if angle >= LEAST_ANGLE:
             if angle > p.turn:
                 part = p.turn / angle
                 wx, wy, wz = (1 - part) * vx + part * wx, (1 - part) * vy + part * wy, (1 - part) * vz + part * wz

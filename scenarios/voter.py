@@ -1,26 +1,27 @@
 """Voter model: one agent at a time takes over the opinion of another one, until all agree.
 
-Clifford & Sudbury (1973), "A model for spatial conflict", Biometrika 60, 581-588, and Holley & Liggett (1975), Ann.
-Probab. 3, 643-663, here on the complete graph. A step is a sweep of n_agents events. In each event
+Clifford & Sudbury (1973), "A model for spatial conflict", Biometrika 60, 581-588, and Holley & Liggett
+(1975), Ann. Probab. 3, 643-663, here on the complete graph. A step is a sweep of n_agents events. In each
+event
 
 1. one agent is drawn uniformly (the same one may be drawn again in the same sweep),
 2. it draws one of the others uniformly,
 3. and takes over that one's opinion.
 
-With N agents of which n hold opinion 1 (and the rest opinion 0), n goes up or down by one with equal probability
-n (N - n) / (N (N - 1)) an event. Hence
+With N agents of which n hold opinion 1 (and the rest opinion 0), n goes up or down by one with equal
+probability n (N - n) / (N (N - 1)) an event. Hence
 
 * n is a martingale: all end with opinion 1 with probability x = n / N of the start;
-* the share of pairs that disagree, 2 n (N - n) / (N (N - 1)), falls by a factor 1 - 2 / (N (N - 1)) an event in the mean;
+* the share of pairs that disagree, 2 n (N - n) / (N (N - 1)), falls in the mean by the factor
+  1 - 2 / (N (N - 1)) an event;
 * the mean number of events until all agree is exactly
 
       (N - 1) [sum_{j=1..n} (N - n) / (N - j) + sum_{j=n+1..N-1} n / j],
 
-  or, for large N and in sweeps, T = -(N - 1) [x ln x + (1 - x) ln(1 - x)]. The usual formula has N in place of
-  N - 1: there an agent may draw itself. A run stops at the end of the sweep in which agreement was reached.
+  or, for large N and in sweeps, T = -(N - 1) [x ln x + (1 - x) ln(1 - x)]. The usual formula has N in place
+  of N - 1: there an agent may draw itself. A run stops at the end of the sweep in which all agreed.
 
-Where the papers are silent: with more than two opinions, the others share what opinion 1 leaves as equally as
-possible. Opinions are numbers from 0 to n_opinions - 1. Who holds which opinion at the start does not matter here.
+Where the papers are silent: with more than two opinions, the others share equally what opinion 1 leaves. Opinions are numbers from 0 to n_opinions - 1; who holds which one at the start does not matter here.
 """
 
 from __future__ import annotations
@@ -29,7 +30,19 @@ from typing import Any
 
 import numpy as np
 
-from simengine import Random, Scenario, consensus, events, field, gather, observable, param, population, running, update
+from simengine import (
+    Random,
+    Scenario,
+    consensus,
+    events,
+    field,
+    gather,
+    observable,
+    param,
+    population,
+    running,
+    update,
+)
 
 
 def counts(agents: Any, p: Any) -> Any:
@@ -39,26 +52,26 @@ def counts(agents: Any, p: Any) -> Any:
 
 @observable
 def share_of_one(agents: Any) -> float:
-    """Share of agents with opinion 1"""  # noqa: D400
+    """Share of agents with opinion 1."""
     return float((agents.opinion == 1).mean())
 
 
 @observable
 def discordance(agents: Any, p: Any) -> float:
-    """Share of pairs of agents that disagree"""  # noqa: D400
+    """Share of pairs of agents that disagree."""
     held, n = counts(agents, p), len(agents)
     return float((n * n - (held * held).sum()) / (n * (n - 1)))
 
 
 @observable(dtype="int64")
 def opinions_left(agents: Any, p: Any) -> int:
-    """Number of opinions that somebody holds"""  # noqa: D400
+    """Opinions that somebody holds, counted."""
     return int(np.count_nonzero(counts(agents, p)))
 
 
 @observable
 def opinion_entropy_plug_in(agents: Any, p: Any) -> float:
-    """Plug-in entropy of the distribution of opinions, in nats, not bias-corrected"""  # noqa: D400
+    """Plug-in entropy of the distribution of opinions, in nats, not bias-corrected."""
     share = counts(agents, p) / len(agents)
     share = share[share > 0]
     return float((share * np.log(1.0 / share)).sum())
@@ -72,13 +85,15 @@ class Voter(Scenario):
 
     n_agents: int = param(100, low=2, description="number of agents")
     n_opinions: int = param(2, low=2, description="number of opinions at the start")
-    initial_share: float = param(0.5, low=0, high=1, description="share of opinion 1 at the start, rounded to whole agents")
+    initial_share: float = param(
+        0.5, low=0, high=1, description="share of opinion 1 at the start, rounded to whole agents"
+    )
 
     agents = population(size="n_agents", opinion=field(int, long_name="opinion"))
     anybody = Random(agents, k=1)
 
     def start(self, agents: Any) -> None:
-        """The first agents hold opinion 1, the rest the other opinions in turn."""
+        """Give the first agents opinion 1, the rest the other opinions in turn."""
         others = np.delete(np.arange(self.n_opinions), 1)
         agents.opinion[:] = np.resize(others, self.n_agents)
         agents.opinion[: round(self.initial_share * self.n_agents)] = 1

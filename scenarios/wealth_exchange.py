@@ -1,24 +1,28 @@
 """Wealth exchange: agents give one unit of money to random others, and inequality arises from equality.
 
-Dragulescu & Yakovenko (2000), "Statistical mechanics of money", Eur. Phys. J. B 17, 723-729, the model of small
-exchanges: an agent who owns something gives one unit to another agent, drawn uniformly; one who owns nothing gives
-nothing. Money is conserved, debt is not allowed. With mean wealth m the paper finds the Boltzmann-Gibbs law,
-P(w) proportional to exp(-w / m), which is exact for a continuum of wealth. Whole units give the following.
+Dragulescu & Yakovenko (2000), "Statistical mechanics of money", Eur. Phys. J. B 17, 723-729, the model of
+small exchanges: an agent who owns something gives one unit to another agent, drawn uniformly; one who owns
+nothing gives nothing. Money is conserved, debt is not allowed. With mean wealth m the paper finds the
+Boltzmann-Gibbs law, P(w) proportional to exp(-w / m), which is exact for a continuum of wealth. Whole units
+give the following.
 
-``order="one_by_one"`` is the paper's: n_agents exchanges a step, one after another. The chain is symmetric, so all
-ways to share the money are equally likely, and for many agents wealth is geometric:
+``order="one_by_one"`` is the paper's: n_agents exchanges a step, one after another. The chain is symmetric,
+so all ways to share the money are equally likely, and for many agents wealth is geometric:
 
-    P(w) = (1 - q) q**w,  q = m / (1 + m);  share of the poor 1 / (1 + m).
+    P(w) = (1 - q) q**w,  q = m / (1 + m);  poor: 1 / (1 + m).
 
 ``order="synchronous"`` (the default) lets all give at once, as most implementations do:
-w(t + 1) = w(t) - [w(t) > 0] + R(t), where R counts those who chose the agent. This is *not* the same chain: it is the
-"repeated balls into bins" of Cancrini & Posta (2018), Electron. Commun. Probab. 23, arXiv:1809.08019, not reversible.
-For many agents R is Poisson with mean s, the share of givers, so wealth is the length of an M/D/1 queue of load s:
 
-    sum_w P(w) z**w = (1 - s) (1 - z) / (1 - z exp(s (1 - z))),  s = 1 + m - sqrt(1 + m**2);  share of the poor 1 - s.
+    w(t + 1) = w(t) - [w(t) > 0] + R(t),  R the number of givers who chose the agent.
 
-At m = 1 the poor are 41 % instead of 50 %, at m = 10 they are 5.0 % instead of 9.1 %. For large m both laws approach
-the exponential one, whose Gini coefficient is 1/2, within some 8 m**2 (one by one: 4 m**2) steps.
+This is *not* the same chain. It is the "repeated balls into bins" of Cancrini & Posta (2018), Electron.
+Commun. Probab. 23, arXiv:1809.08019, and not reversible. For many agents R is Poisson with mean s, the share
+of givers, so wealth is distributed like the length of an M/D/1 queue of load s:
+
+    sum_w P(w) z**w = (1 - s) (1 - z) / (1 - z exp(s (1 - z))),  s = 1 + m - sqrt(1 + m**2);  poor: 1 - s.
+
+At m = 1 the poor are 41 % instead of 50 %, at m = 10 they are 5.0 % instead of 9.1 %. For large m both laws
+approach the exponential one, whose Gini coefficient is 1/2, within some 8 m**2 (one by one: 4 m**2) steps.
 
 Where the paper is silent: everybody starts with the same wealth.
 """
@@ -29,12 +33,25 @@ from typing import Any, Literal
 
 import numpy as np
 
-from simengine import Random, Scenario, events, field, gather, observable, param, population, running, send, summed, update
+from simengine import (
+    Random,
+    Scenario,
+    events,
+    field,
+    gather,
+    observable,
+    param,
+    population,
+    running,
+    send,
+    summed,
+    update,
+)
 
 
 @observable
 def gini(agents: Any) -> float:
-    """Gini coefficient of wealth"""  # noqa: D400, D401
+    """Gini coefficient of wealth."""
     wealth = np.sort(agents.wealth)
     ranks = 2.0 * np.arange(1, len(wealth) + 1) - len(wealth) - 1.0
     return float((ranks * wealth).sum() / (len(wealth) * max(wealth.sum(), 1)))
@@ -42,13 +59,13 @@ def gini(agents: Any) -> float:
 
 @observable(dtype="int64")
 def total_wealth(agents: Any) -> int:
-    """Sum of all wealth, which never changes"""  # noqa: D400
+    """Sum of all wealth, which never changes."""
     return int(agents.wealth.sum())
 
 
 @observable
 def wealth_entropy_plug_in(agents: Any) -> float:
-    """Plug-in entropy of the distribution of wealth over whole units, in nats, not bias-corrected"""  # noqa: D400
+    """Plug-in entropy of the distribution of wealth over whole units, in nats, not bias-corrected."""
     share = np.bincount(agents.wealth) / len(agents)
     share = share[share > 0]
     return float((share * np.log(1.0 / share)).sum())
@@ -56,7 +73,7 @@ def wealth_entropy_plug_in(agents: Any) -> float:
 
 @observable
 def share_poor(agents: Any) -> float:
-    """Share of agents who own nothing"""  # noqa: D400
+    """Share of agents who own nothing."""
     return float((agents.wealth == 0).mean())
 
 
@@ -67,8 +84,8 @@ class WealthExchange(Scenario):
     default_steps = 2000
 
     n_agents: int = param(500, low=2, description="number of agents")
-    initial_wealth: int = param(10, low=0, description="units of money that each agent starts with; the mean for ever")
-    order: Literal["synchronous", "one_by_one"] = param("synchronous", description="whether all give at once or in turn")
+    initial_wealth: int = param(10, low=0, description="units of money that each agent starts with")
+    order: Literal["synchronous", "one_by_one"] = param("synchronous", description="how agents take turns")
 
     agents = population(size="n_agents", wealth=field(int, long_name="wealth in units of money"))
     anybody = Random(agents, k=1)

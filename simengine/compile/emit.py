@@ -6,6 +6,7 @@ Key lines and arguments are known only after the body has been emitted, so bodie
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from simengine.compile.lanes import LaneForm
 from simengine.compile.lower import Argument, Lowered, Result
 from simengine.compile.names import Lines, Names, key_lines
 from simengine.relations.base import Code, Relation
-from simengine.scenario.phases import AgentPhase, Birth, Decision, Events, Gather, Send, Update
+from simengine.scenario.phases import Accumulator, AgentPhase, Birth, Combine, Decision, Events, Gather, Send, Update
 from simengine.scenario.population import Field, FieldReference, Population
 
 TOTAL_KINDS = {float: "_floats", int: "_integers"}
@@ -97,7 +98,7 @@ def field_expression(argument: Argument, names: Names, owner: Population) -> str
 
 def is_reference(declared: Field) -> bool:
     """Whether a field holds ids."""
-    return declared.dtype is int and declared.default == -1
+    return declared.names_agents
 
 
 def chunked(code: Lines, names: Names, population: Population, parallel: bool, scratch: Callable[[], None] | None = None):  # type: ignore[no-untyped-def]
@@ -132,11 +133,16 @@ def call_line(code: Code, targets: Iterable[str], function: str, arguments: list
 def start_accumulators(code: Code, gather: Gather, prefix: str = "acc") -> None:
     """Emit the initial values of a gather's accumulators as local variables."""
     for name, accumulator in gather.accumulators.items():
-        literal = repr(accumulator.dtype(accumulator.initial)).replace("inf", 'float("inf")')
-        if accumulator.dtype is int:
-            literal = f"np.int64({literal})"
         for component in range(accumulator.rows):
-            code.line(f"{prefix}_{name}_{component} = {literal}")
+            code.line(f"{prefix}_{name}_{component} = {initial_literal(accumulator)}")
+
+
+def initial_literal(accumulator: Accumulator) -> str:
+    """An accumulator's initial value as an expression."""
+    value = accumulator.dtype(accumulator.initial)
+    if accumulator.dtype is int:
+        return f"np.int64({value!r})"
+    return repr(value) if math.isfinite(value) else f'float("{value}")'
 
 
 def visit_relation(
@@ -237,20 +243,20 @@ class GatherCall:
             value = f"{total}({result.variable})"
             if self.gather.accumulators[result.name].dtype is int:
                 value = f"np.int64({value})"
-            code.line(f"{self.names.accumulator(self.gather.name, result.name, result.component)}[me] = {value}")
+            code.line(f"{self.names.accumulator(self.gather, result.name, result.component, 'me')} = {value}")
 
 
 def store_accumulators(code: Code, names: Names, gather: Gather) -> None:
     """Emit the hand-over from local accumulators to arrays."""
     for name, accumulator in gather.accumulators.items():
         for component in range(accumulator.rows):
-            code.line(f"{names.accumulator(gather.name, name, component)}[me] = acc_{name}_{component}")
+            code.line(f"{names.accumulator(gather, name, component, 'me')} = acc_{name}_{component}")
 
 
 def gathered_from(phase: AgentPhase, names: Names) -> Callable[[Argument], str]:
     """Where a phase finds an accumulator: the array of the gather that collects it."""
-    owner = {name: gather.name for gather in phase.after for name in gather.accumulators}
-    return lambda argument: f"{names.accumulator(owner[argument.name], argument.name, argument.component)}[me]"
+    owner = {name: gather for gather in phase.after for name in gather.accumulators}
+    return lambda argument: names.accumulator(owner[argument.name], argument.name, argument.component, "me")
 
 
 def store_new(
@@ -330,14 +336,15 @@ def emit_sequential(
 
     def body(code: Lines) -> None:
         for gather, _ in gathers:
-            gather.relation.prepare(code, names)
+            with names.drawing_for(gather.name):
+                gather.relation.prepare(code, names)
             gather.relation.scratch(code, names)
         is_events = isinstance(phase.order, Events)
         if isinstance(phase.order, Events):
             number = phase.order.number
             turns = names.parameter(number) if isinstance(number, str) else str(number)
             choose = names.imports("simengine.random.draws", "integer")
-            key = names.draw_key(population.name, "turn")
+            key = names.engine_key(population.name, "turn")
             with code.block(f"if {living} == 0:"):
                 code.line("return")
         else:
@@ -346,7 +353,7 @@ def emit_sequential(
             shuffle = names.imports("simengine.arrays.partners", "shuffle")
             sequence = names.buffer(f"sequence_{phase.name}", population.name, "int64")
             code.line(
-                f"{shuffle}({names.draw_key(population.name, 'turn')}, {order}, {names.ids(population)}, {living}, {sequence})"
+                f"{shuffle}({names.engine_key(population.name, 'turn')}, {order}, {names.ids(population)}, {living}, {sequence})"
             )
         code.line(f"turns = {turns}")
         with code.block("for turn in range(turns):"):
@@ -360,7 +367,8 @@ def emit_sequential(
                     code.line("continue")
             code.line(f"me_id = {names.ids(population)}[me]")
             for gather, gather_lowered in gathers:
-                visit_relation(code, names, gather, gather_lowered, populations)
+                with names.drawing_for(gather.name):
+                    visit_relation(code, names, gather, gather_lowered, populations)
             arguments = argument_expressions(lowered, names, population, populations, lambda a: a.variable)
             call_line(code, [result.variable for result in results], lowered.name, arguments)
             store_new(code, names, population, results, spaces, buffered=False)
@@ -412,21 +420,27 @@ def emit_send(
                 if combine.rule in {"lowest_id", "drawn"}:
                     arguments.append(names.ids(sender))
                 if combine.rule == "drawn":
-                    arguments.append(names.draw_key(sender.name, inbox))
+                    arguments.append(names.engine_key(sender.name, inbox))
                     arguments.append(names.ids(receiver))
                 code.line(f"{function}({', '.join([*arguments, into])})")
 
     return finish(f"phase_{phase.name}", names, body, parallel)
 
 
-def emit_birth(phase: Birth, lowered: Lowered, names: Names, populations: dict[str, Population]) -> Function:
-    """Births: each parent in order of id; children take free slots and are merged into the order."""
+def emit_birth(
+    phase: Birth, lowered: Lowered, names: Names, populations: dict[str, Population], spaces: list[Relation],
+    gathers: list[Gather], inboxes: dict[str, Combine],
+) -> Function:  # fmt: skip
+    """Births: each parent in order of id; children take free slots and are merged into the order.
+
+    ``gathers`` ran before in the same step; a newborn has collected and received nothing, whoever had its slot.
+    """
     population = phase.population
     order, ids, alive, living = (
         names.order(population), names.ids(population), names.alive(population), names.living(population)
     )  # fmt: skip
     children = [result for result in lowered.results if result.kind == "child"]
-    key = names.draw_key(population.name, "newborn")
+    key = names.engine_key(population.name, "newborn")
     bits = names.imports("simengine.random.draws", "bits")
     merge = names.imports("simengine.arrays.lookup", "merge_newborn")
     newborn = names.buffer(f"newborn_{phase.name}", population.name, "int64")
@@ -449,13 +463,25 @@ def emit_birth(phase: Birth, lowered: Lowered, names: Names, populations: dict[s
                 code.line(f"{alive}[free] = True")
                 code.line(f"{ids}[free] = np.int64({bits}({key}, me_id) >> np.uint64(1))")
                 changed = {(child.name, child.component): child.variable for child in children}
+                inherited: dict[tuple[str, str, int], str] = {}
                 for name, declared in population.fields.items():
                     for component in range(declared.rows):
-                        array = names.array(population.name, name, component)
-                        value = changed.get((name, component), f"{array}[me]")
+                        value = changed.get((name, component), f"{names.array(population.name, name, component)}[me]")
                         if (name, component) in changed and is_reference(declared):
                             value = names.identity(declared.reference or population, value)
-                        code.line(f"{array}[free] = {value}")
+                        inherited[population.name, name, component] = f"newborn_{name}_{component}"
+                        code.line(f"newborn_{name}_{component} = {value}")
+                for space in spaces:
+                    space.commit(code, names, inherited)
+                for (_, name, component), variable in inherited.items():
+                    code.line(f"{names.array(population.name, name, component)}[free] = {variable}")
+                for inbox, combine in inboxes.items():
+                    code.line(f"{names.array(population.name, inbox, 0)}[free] = {EMPTY_INBOX[combine.rule, combine.dtype]}")
+                for gather in gathers:
+                    for name, accumulator in gather.accumulators.items():
+                        for component in range(accumulator.rows):
+                            collected = names.accumulator(gather.name, name, component)
+                            code.line(f"{collected}[free] = {initial_literal(accumulator)}")
                 code.line(f"{newborn}[born] = free")
                 code.line("born += 1")
         code.line(f"{living} = {merge}({order}, {ids}, {living}, {newborn}, born)")

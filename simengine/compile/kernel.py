@@ -85,10 +85,9 @@ class Kernel:
             return getattr(self.state[key[0]], kind)
         if kind == "parameter":
             return getattr(self.scenario, key[0])
-        if kind == "accumulator":
-            gather = self.plan.gathers[key[0]]
-            dtype = FIELD_TYPES[gather.accumulators[key[1]].dtype]
-            return np.zeros(self.state[gather.relation.source.name].capacity, dtype)
+        if kind == "accumulators":
+            gather, dtype = self.plan.gathers[key[0]], key[1]
+            return np.zeros((gather.rows(dtype), self.state[gather.relation.source.name].capacity), FIELD_TYPES[dtype])
         if kind == "buffer":
             return np.zeros(self.state[key[1]].capacity, "bool" if key[2] == "bool_" else key[2])
         if kind == "scalar":
@@ -103,13 +102,21 @@ class Kernel:
 
     def accumulated(self, gather: str, name: str, component: int = 0) -> NDArray[Any]:
         """What a gather left for one accumulator, by storage slot."""
-        found: NDArray[Any] = self.object(Binding("accumulator", (gather, name, component)))
+        declared = self.plan.gathers[gather]
+        table = self.object(Binding("accumulators", (gather, declared.accumulators[name].dtype)))
+        found: NDArray[Any] = table[declared.row(name, component)]
         return found
 
     @property
     def stopped_by(self) -> int | None:
         """The number of the stop condition that held after the last step, or ``None``."""
         return int(self.status[1]) - 1 if self.status[1] else None
+
+    def prepare(self) -> None:
+        """Compile every segment, or load it from the cache, without taking a step."""
+        for segment in self.segments:
+            if isinstance(segment, Segment):
+                self._call(segment, 0, 0)
 
     def advance(self, first_step: int, steps: int) -> int:
         """Run up to ``steps`` steps; return the number of the next one. Stops early when a condition holds."""

@@ -180,7 +180,7 @@ class _Rewriting:
         function = node.func
         if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name):
             if (function.value.id, function.attr) in SQUARE_ROOTS:
-                return ast.Call(function, arguments, [])
+                return ast.Call(ast.Attribute(ast.Name("np", ast.Load()), "sqrt", ast.Load()), arguments, [])
         elif isinstance(function, ast.Name):
             if function.id == "abs":
                 return ast.Call(function, arguments, [])

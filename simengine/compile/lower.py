@@ -499,7 +499,7 @@ class Lowering(ast.NodeTransformer):
         reference = self.need(Argument("field", name, row, owner.name, at))
         if at != "array":
             return ast.copy_location(reference, node)
-        if declared.reference is not None:
+        if declared.names_agents:
             self.fail(node, f"{owner.name}.{name} names an agent and is read at me or other only")
         return ast.copy_location(ast.Subscript(reference, self.visit(agent), ast.Load()), node)
 

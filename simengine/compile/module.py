@@ -153,7 +153,11 @@ class ModuleWriter:
         if isinstance(phase, Send):
             return emit.emit_send(phase, self.lower(phase), self.names(phase), self.populations, self.parallel)
         assert isinstance(phase, Birth)
-        return emit.emit_birth(phase, self.lower(phase), self.names(phase), self.populations)
+        population = phase.population
+        earlier = self.phases[: self.phases.index(phase)]
+        gathers = [p for p in earlier if isinstance(p, Gather) and p.relation.source is population]
+        inboxes = {name: combine for p in self.phases if isinstance(p, Send) and p.to is population for name, combine in p.inboxes.items()}
+        return emit.emit_birth(phase, self.lower(phase), self.names(phase), self.populations, self.joined, gathers, inboxes)
 
     def _assemble(self, segments: list[list[emit.Function] | HostPhase]) -> Plan:
         stops = list(self.scenario.declaration.stops)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from simengine.relations.base import Relation
+from simengine.scenario.phases import Gather
 from simengine.scenario.population import FieldReference, Population
 
 
@@ -113,9 +114,11 @@ class Names:
     def chunks(self) -> str:
         return self.use("chunks", "chunks")
 
-    def accumulator(self, gather: str, name: str, component: int) -> str:
-        """The array in which a gather leaves one accumulator."""
-        return self.use(f"acc_{gather}_{name}_{component}", "accumulator", gather, name, component)
+    def accumulator(self, gather: Gather, name: str, component: int, at: str) -> str:
+        """Where a gather leaves one accumulator of one agent: a row of its table of that type."""
+        dtype = gather.accumulators[name].dtype
+        table = self.use(f"acc_{gather.name}_{dtype.__name__}", "accumulators", gather.name, dtype)
+        return f"{table}[{gather.row(name, component)}, {at}]"
 
     def buffer(self, name: str, population: str, dtype: str) -> str:
         """An array by slot that lives as long as the run."""
@@ -144,14 +147,25 @@ class Names:
         return self.static_choices[id(relation)]
 
     def key(self, relation: Relation, name: str) -> str:
-        return self.draw_key(relation.source.name, name)
+        return self.engine_key(relation.source.name, name)
 
     def draw_key(self, population: str, name: str) -> str:
         """The variable that holds the key of a named draw of this phase, for this step (and event)."""
-        variable = f"key_{name}"
+        variable = f"key_{self.phase}_{name}".replace(" ", "_")
         self.keys[variable] = self.streams.number(population, self.phase, name)
         self.use("streams", "streams")
         return variable
+
+    def engine_key(self, population: str, name: str) -> str:
+        """The same for a draw of the engine's own; its stream has a name that no author can give to a draw."""
+        return self.draw_key(population, f"engine {name}")
+
+    @contextmanager
+    def drawing_for(self, phase: str) -> Iterator[None]:
+        """Name draws after another phase for a while: a gather's own, when it runs inside a sequential phase."""
+        outer, self.phase = self.phase, phase
+        yield
+        self.phase = outer
 
     def imports(self, module: str, name: str) -> str:
         self.module_imports[name] = module

@@ -62,15 +62,10 @@ class PopulationState:
         return self.ids[self.order[: self.living]]
 
     def store_in(self, permutation: Array) -> None:
-        """Reorder the storage: slot ``k`` gets what slot ``permutation[k]`` held."""
-        self.ids[:] = self.ids[permutation]
-        self.alive[:] = self.alive[permutation]
-        for table in self.fields.values():
-            for row in table:
-                row[:] = row[permutation]
-        back = np.empty_like(permutation)
-        back[permutation] = np.arange(len(permutation))
-        self.order[: self.living] = back[self.order[: self.living]]
+        """Reorder the storage of a population without births and deaths: slot ``k`` gets what ``permutation[k]`` held."""
+        for column in (self.ids, *(row for table in self.fields.values() for row in table)):
+            column[:] = np.take(column, permutation)
+        self.order[self.ids] = np.arange(self.capacity)
         self.sorted_storage = True
 
 

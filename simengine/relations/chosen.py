@@ -11,7 +11,7 @@ from simengine.scenario.population import FieldReference, Population
 
 
 def _checked(field: FieldReference) -> Population:
-    if not isinstance(field, FieldReference) or field.field.default != -1:
+    if not isinstance(field, FieldReference) or not field.field.names_agents:
         raise ScenarioError("the relation takes a field declared with reference(), as in Chosen(agents.leader)")
     return field.field.reference or field.population
 

@@ -215,6 +215,23 @@ class Space(Relation):
                 code.line(f"{target} = -{target} if turned else {target}")
 
 
+def cell_order(scalars: Mapping[str, Any], position: Any, ids: Any) -> Any:
+    """The storage places of a population's agents by (cell, id): the order in which neighbours lie together."""
+    import numpy as np
+
+    from simengine.arrays import cells
+
+    grid, agents = scalars["grid"], len(ids)
+    if not grid.length.any() and scalars["side"] == 0.0:
+        cells.fit_open_grid(grid, position, agents, scalars["reach"])
+    n_cells = int(np.prod(grid.shape))
+    cell, places = np.empty(agents, np.int32), np.empty(agents + SPARE, np.int32)
+    start = np.empty(n_cells + 2, np.int32)
+    cells.assign(grid, position, 0, agents, cell)
+    cells.sort(cell, ids, agents, n_cells, start, places)
+    return places[:agents].astype(np.int64)
+
+
 def spaces_of(relations: Mapping[str, Relation], population: Population) -> list[Space]:
     """The spaces in which a population lives."""
     return [r for r in relations.values() if isinstance(r, Space) and population in (r.source, r.target)]

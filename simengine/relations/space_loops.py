@@ -205,7 +205,8 @@ def _offsets(space: Space, code: Code, scope: Scope, pick, images: bool, body: G
         code.line(f"offset_{axis} = {difference}")
     if body.needs_distance:
         square = " + ".join(f"offset_{axis} * offset_{axis}" for axis in range(space.dimensions))
-        code.line(f"distance = math.sqrt({square})")
+        # numpy's root acts on lanes with and without compilation; of one number, math's is the faster.
+        code.line(f"distance = {'np' if body.on_lanes else 'math'}.sqrt({square})")
     if body.needs_direction:
         code.line("inverse = 1.0 / distance")
         for axis in range(space.dimensions):

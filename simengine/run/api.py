@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import inspect
+import operator
+import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simengine.compile import target
-from simengine.errors import InputError
+from simengine.errors import InputError, StoreError, nearest
 from simengine.policies.answers import checked
 from simengine.run import registry
 from simengine.run.engine import Engine, StorageOrder, describe_policies
 from simengine.run.progress import Progress
 from simengine.run.recorder import Recorder, layout_of
-from simengine.run.start import implied, read
+from simengine.run.start import check_sizes, implied, read
+from simengine.scenario.parameters import shown
 from simengine.scenario.scenario import Scenario
 
 if TYPE_CHECKING:
     import xarray
+
+    from simengine.store.layout import Layout
+    from simengine.store.writer import RunWriter
+
+STORAGE_ORDERS = ("auto", "by_id", "by_cell")
+MOST_STEPS = 2**62
+MOST_THREADS = 1024
+OVERWRITE = "overwrite=True, or --force on the command line"
+DISK_TROUBLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
 def run(
@@ -78,27 +92,28 @@ def run(
         When the run or its file cannot go on; what was recorded stays readable with `simengine.open`.
     """
     found = registry.find(scenario)
+    steps = whole_number("steps", found.default_steps if steps is None else steps, 0, MOST_STEPS)
+    seed = whole_number("seed", seed, 0, 2**64 - 1)
+    every = whole_number("every", every, 1)
+    snapshot_every = None if snapshot_every is None else whole_number("snapshot_every", snapshot_every, 1)
+    threads = None if threads is None else whole_number("threads", threads, 1, MOST_THREADS)
+    if storage_order not in STORAGE_ORDERS:
+        hint = nearest(str(storage_order), STORAGE_ORDERS)
+        raise InputError(f"storage_order: got {shown(storage_order)}, allowed is 'auto', 'by_id' or 'by_cell'{hint}")
+    path = None if out is None else checked_path(out, overwrite)
     begun = read(found, start)
     instance = found(parameters, implied(found, begun))
-    steps = found.default_steps if steps is None else steps
-    _check("steps", steps, 0)
-    _check("seed", seed, 0, 2**64 - 1)
-    _check("every", every, 1)
-    if snapshot_every is not None:
-        _check("snapshot_every", snapshot_every, 1)
-    if threads is not None:
-        _check("threads", threads, 1)
-    if storage_order not in ("auto", "by_id", "by_cell"):
-        raise InputError(f"storage_order is 'auto', 'by_id' or 'by_cell', not {storage_order!r}")
+    check_sizes(instance)
     answering = checked(policies, instance)
     from simengine.store.provenance import finished, provenance
-    from simengine.store.writer import MemoryWriter, RunWriter
+    from simengine.store.writer import MemoryWriter
 
-    if out is not None:
-        from simengine.store.files import refuse_existing
-
-        refuse_existing(Path(out), overwrite)
-    engine = Engine(instance, seed, threads, begun, answering, storage_order)
+    try:
+        engine = Engine(instance, seed, threads, begun, answering, storage_order)
+    except MemoryError as error:
+        raise InputError(f"{found.__name__} does not fit into this machine's memory: {error}") from None
+    if steps:
+        engine.kernel.prepare()
     stable, volatile = provenance(cpu_target=target.cpu_name(), threads=engine.threads)
     attributes = describe(instance) | {
         "seed": seed, "steps": steps, "every": every, "snapshot_every": snapshot_every,
@@ -106,31 +121,75 @@ def run(
     } | stable  # fmt: skip
     layout = layout_of(engine, snapshot_every is not None)
     writer: Any
-    if out is None:
+    if path is None:
         writer = MemoryWriter(layout, attributes, volatile=volatile)
     else:
-        writer = RunWriter(out, layout, attributes, volatile=volatile, overwrite=overwrite)
-    with writer, Progress(type(instance).__name__, steps, engine.agents, progress) as shown:
+        writer = _begun(path, layout, attributes, volatile, overwrite)
+    started = time.perf_counter()
+    with writer, Progress(type(instance).__name__, steps, engine.agents, progress) as bar:
         recorder = Recorder(engine, writer, every, snapshot_every)
         recorder.record()
         while engine.step < steps and engine.stop_reason is None:
-            engine.advance(shown.limited(engine.step, recorder.next_step(steps)))
+            engine.advance(bar.limited(engine.step, recorder.next_step(steps)))
             ended = engine.step == steps or engine.stop_reason is not None
             recorder.record(last=ended)
-            shown.update(engine.step)
+            bar.update(engine.step)
         final = {"stopped_at": engine.step, "stop_reason": engine.stop_reason or "steps"}
-        result = writer.close(final, finished())
-    if out is None:
+        result = writer.close(final, finished() | {"wall_seconds": time.perf_counter() - started})
+    if path is None:
         return result  # type: ignore[no-any-return]
     from simengine.store.reading import open_run
 
-    return open_run(out)
+    return open_run(path)
 
 
-def _check(name: str, value: Any, low: int, high: int | None = None) -> None:
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value < low or (high is not None and value > high):
+def whole_number(name: str, value: Any, low: int, high: int | None = None) -> int:
+    """The value as a Python int; ``InputError`` unless it is a whole number within the bounds."""
+    try:
+        number = None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or number < low or (high is not None and number > high):
         allowed = f"a whole number, at least {low}" + ("" if high is None else f", at most {high}")
-        raise InputError(f"{name}: got {value!r}, allowed is {allowed}")
+        raise InputError(f"{name}: got {shown(value)}, allowed is {allowed}")
+    return number
+
+
+def checked_path(out: str | Path, overwrite: bool) -> Path:
+    """The path to write to; ``InputError`` when there can be no new file: no folder, or something there already."""
+    from simengine.store.files import parts_of
+
+    if not isinstance(out, str | os.PathLike) or not str(out):
+        raise InputError(f"out: got {shown(out)}, allowed is the path of a file")
+    path = Path(out)
+    parent, parts = path.parent, parts_of(path)
+    try:
+        if path.is_dir():
+            raise InputError(f"out: {path} is a folder; give the path of a file in it")
+        if not parent.is_dir():
+            reason = f"{parent} is a file, not a folder" if parent.exists() else f"there is no folder {parent}"
+            raise InputError(f"out: cannot write {path}: {reason}")
+        if not overwrite and path.exists():
+            raise InputError(f"out: {path} exists; choose another name, or overwrite it ({OVERWRITE})")
+        if not overwrite and parts.exists():
+            raise InputError(f"out: {parts} holds an unfinished run; choose another name, or overwrite it ({OVERWRITE})")
+    except (OSError, ValueError) as error:
+        raise InputError(f"out: cannot write {path}: {getattr(error, 'strerror', None) or error}") from None
+    return path
+
+
+def _begun(path: Path, layout: Layout, attributes: Mapping[str, Any], volatile: Mapping[str, Any], overwrite: bool) -> RunWriter:
+    """Open the run's file; ``InputError`` when the path cannot be written, ``StoreError`` when the disk is full or broken."""
+    from simengine.store.writer import RunWriter
+
+    try:
+        return RunWriter(path, layout, attributes, volatile=volatile, overwrite=overwrite)
+    except StoreError as error:
+        if getattr(error.__cause__, "errno", None) in DISK_TROUBLE:
+            raise
+        raise InputError(f"out: {error}") from None
+    except ValueError as error:
+        raise InputError(f"out: cannot write {shown(str(path))}: {error}") from None
 
 
 def describe(scenario: Scenario) -> dict[str, Any]:

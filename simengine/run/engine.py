@@ -6,13 +6,10 @@ import os
 from collections.abc import Mapping
 from typing import Any, Literal
 
-import numpy as np
-
 from simengine.compile.kernel import Kernel
-from simengine.compile.names import Binding
 from simengine.compile.state import State
 from simengine.policies.answers import HostAnswers, Policy
-from simengine.relations.space import Space
+from simengine.relations.space import Space, cell_order
 from simengine.run.start import Start, apply
 from simengine.run.view import View, check_state, fill_start
 from simengine.scenario.phases import Events, Gather, Update
@@ -23,7 +20,7 @@ StorageOrder = Literal["auto", "by_id", "by_cell"]
 
 THREADS_PAY_FROM = 20_000
 SORTING_PAYS_FROM = 50_000
-STEPS_BETWEEN_SORTS = 25
+STEPS_BETWEEN_SORTS = 12
 
 
 class Engine:
@@ -58,7 +55,7 @@ class Engine:
         self._stops = scenario.declaration.stops
         self._host_stops = [(n, stop) for n, stop in enumerate(self._stops) if isinstance(stop, When)]
         self._sorted_by = self._spaces_to_sort(storage_order)
-        self._next_sort = 1
+        self._next_sort = 0
         self.stop_reason: str | None = None
 
     def view(self) -> View:
@@ -70,6 +67,9 @@ class Engine:
         while self.step < until and self.stop_reason is None:
             goal = self.step + 1 if self._host_stops else until
             if self._sorted_by:
+                if self.step >= self._next_sort:
+                    self._sort_storage()
+                    self._next_sort = self.step + STEPS_BETWEEN_SORTS
                 goal = min(goal, self._next_sort)
             self.step = self.kernel.advance(self.step, goal - self.step)
             if self.kernel.stopped_by is not None:
@@ -77,9 +77,6 @@ class Engine:
             for _, stop in self._host_stops:
                 if self.stop_reason is None and self._holds(stop):
                     self.stop_reason = stop.reason
-            if self._sorted_by and self.step >= self._next_sort:
-                self._sort_storage()
-                self._next_sort = self.step + STEPS_BETWEEN_SORTS
         return self.step
 
     def _holds(self, stop: When) -> bool:
@@ -111,9 +108,12 @@ class Engine:
 
     def _sort_storage(self) -> None:
         for name, label in self._sorted_by.items():
+            relation = self.kernel.plan.relations[label]
+            assert isinstance(relation, Space)
             population = self.state[name]
-            slots = self.kernel.object(Binding("work", (label, "slots")))[: population.capacity]
-            population.store_in(slots.astype(np.int64))
+            population.store_in(
+                cell_order(relation.scalars(self.scenario.values), population.tables[relation.seen.field.name], population.ids)
+            )
 
 
 def default_threads(agents: int) -> int:

@@ -33,23 +33,19 @@ class Progress:
             self._bar.stop()
 
     def limited(self, step: int, goal: int) -> int:
-        """The step to run to before the bar is looked at again: not the goal at once when that takes long."""
-        if not self.enabled:
-            return goal
+        """Return the step to run to at once: so near that the bar is drawn and an interrupt is heard in time."""
         chunk = max(1, int(self._rate * BETWEEN_UPDATES)) if self._rate else 16
         return min(goal, step + chunk)
 
     def update(self, step: int) -> None:
         """Say how far the run is."""
-        if not self.enabled:
-            return
         now = time.monotonic()
         moment, before = self._before
         if step > before and now > moment:
             rate = (step - before) / (now - moment)
             self._rate = rate if not self._rate else 0.7 * self._rate + 0.3 * rate
         self._before = (now, step)
-        if self._bar is None and now - self._begun > PATIENCE:
+        if self.enabled and self._bar is None and now - self._begun > PATIENCE:
             self._open()
         if self._bar is not None:
             self._bar.update(self._task, completed=step, rate=_readable(self._rate * self.agents))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simengine.compile.emit import is_reference
 from simengine.compile.state import State
-from simengine.errors import InputError, nearest
-from simengine.scenario.population import Population
+from simengine.errors import InputError, StoreError, nearest
+from simengine.scenario.parameters import shown
+from simengine.scenario.population import NOBODY, Field, Population
 from simengine.scenario.scenario import Scenario
 
 
@@ -37,19 +40,26 @@ def variable_name(scenario: type[Scenario], population: Population, field_name: 
 
 
 def read(scenario: type[Scenario], start: Any) -> Start:
-    """Understand what the user gave as ``start``."""
+    """Understand what the user gave as ``start``; ``InputError`` when it cannot be one."""
     if start is None:
         return Start()
     if isinstance(start, str | Path):
-        from simengine.store.reading import open_run
-
-        dataset = open_run(start)
-        return _from_dataset(scenario, dataset, f"file {Path(start).name}")
+        return _from_file(scenario, Path(start))
     if hasattr(start, "data_vars"):
         return _from_dataset(scenario, start, "dataset")
     if isinstance(start, Mapping):
         return _from_mapping(scenario, start)
     raise InputError(f"start is a dict of arrays, a Dataset or a run file's path, not {type(start).__name__}")
+
+
+def _from_file(scenario: type[Scenario], path: Path) -> Start:
+    from simengine.store.reading import open_run
+
+    try:
+        with open_run(path) as dataset:
+            return _from_dataset(scenario, dataset, f"file {path.name}")
+    except StoreError as error:
+        raise InputError(f"start: {error}") from None
 
 
 def _from_mapping(scenario: type[Scenario], given: Mapping[str, Any]) -> Start:
@@ -64,33 +74,48 @@ def _from_mapping(scenario: type[Scenario], given: Mapping[str, Any]) -> Start:
         if key in populations and isinstance(value, Mapping):
             for name, array in value.items():
                 if name not in populations[key].fields:
-                    raise InputError(f"start: population {key} has no field {name!r}{nearest(name, populations[key].fields)}")
-                found.arrays.setdefault(key, {})[name] = np.asarray(array)
+                    hint = nearest(str(name), populations[key].fields) or f"; fields: {', '.join(populations[key].fields)}"
+                    raise InputError(f"start: population {key} has no field {name!r}{hint}")
+                found.arrays.setdefault(key, {})[name] = _array(value, name, f"{key}.{name}")
         elif key in known:
             population, name = known[key]
-            found.arrays.setdefault(population.name, {})[name] = np.asarray(value)
+            found.arrays.setdefault(population.name, {})[name] = _array(given, key, f"{population.name}.{name}")
+        elif key in populations:
+            raise InputError(f"start: population {key!r} takes a dict of arrays by field, not {shown(value)}")
         else:
-            hint = nearest(key, known) or f"; fields: {', '.join(known)}"
+            hint = nearest(str(key), known) or f"; fields: {', '.join(known)}"
             raise InputError(f"start: unknown field {key!r}{hint}")
     return found
 
 
+def _array(given: Mapping[str, Any], key: str, what: str) -> NDArray[Any]:
+    try:
+        return np.asarray(given[key])
+    except (ValueError, TypeError) as error:
+        raise InputError(f"start: {what} is no array: {' '.join(str(error).split())}") from None
+
+
 def _from_dataset(scenario: type[Scenario], dataset: Any, label: str) -> Start:
     found = Start(label=label)
-    for population in scenario.declaration.populations.values():
-        ids: NDArray[Any] | None = None
-        for name in population.fields:
-            variable = variable_name(scenario, population, name)
-            if variable not in dataset:
-                continue
-            values = dataset[variable]
-            if "snapshot_time" in values.dims:
-                values = values.isel(snapshot_time=-1)
-            if ids is None:
-                ids = values.notnull().any([d for d in values.dims if d != population.dim]).values
-            found.arrays.setdefault(population.name, {})[name] = np.asarray(values.values)[ids]
+    populations = scenario.declaration.populations
+    identities: dict[str, NDArray[Any]] = {}
+    for population in populations.values():
+        variables = {name: variable_name(scenario, population, name) for name in population.fields}
+        present = {name: _last_moment(dataset[variable]) for name, variable in variables.items() if variable in dataset}
+        if not present:
+            continue
+        living: Any = slice(None)
+        if f"{population.dim}_id" in dataset:
+            ids = np.asarray(_last_moment(dataset[f"{population.dim}_id"]).values)
+            living = np.flatnonzero(ids >= 0)
+            identities[population.name] = ids[living]
+        for name, values in present.items():
+            if values.dims[:1] != (population.dim,):
+                raise InputError(f"start: {variables[name]} of the {label} has no dimension {population.dim!r}")
+            found.arrays.setdefault(population.name, {})[name] = np.asarray(values.values)[living]
     if not found.arrays:
         raise InputError(f"start: the {label} holds no snapshot of any field of {scenario.__name__}; record it with snapshot_every")
+    _renumber(scenario, found, identities)
     known = scenario.declaration.parameters.parameters
     prefix = "parameter_"
     from simengine.store.attributes import decode
@@ -99,6 +124,29 @@ def _from_dataset(scenario: type[Scenario], dataset: Any, label: str) -> Start:
         if key.startswith(prefix) and key.removeprefix(prefix) in known:
             found.parameters[key.removeprefix(prefix)] = decode(value)
     return found
+
+
+def _last_moment(values: Any) -> Any:
+    if "snapshot_time" not in values.dims:
+        return values
+    if not values.sizes["snapshot_time"]:
+        raise InputError(f"start: no snapshot of {values.name} was recorded")
+    return values.isel(snapshot_time=-1)
+
+
+def _renumber(scenario: type[Scenario], found: Start, identities: Mapping[str, NDArray[Any]]) -> None:
+    """Let references name agents by the ids of the new run, 0 to n - 1; those to the dead become nobody."""
+    for name, arrays in found.arrays.items():
+        population = scenario.declaration.populations[name]
+        for field_name, values in arrays.items():
+            declared = population.fields[field_name]
+            if not is_reference(declared):
+                continue
+            known = identities.get((declared.reference or population).name)
+            if known is not None and values.dtype.kind in "iu":
+                rank = np.minimum(np.searchsorted(known, values), max(len(known) - 1, 0))
+                alive = known[rank] == values if len(known) else np.zeros(values.shape, bool)
+                arrays[field_name] = np.where(alive, rank, NOBODY)
 
 
 def implied(scenario: type[Scenario], start: Start) -> dict[str, Any]:
@@ -115,18 +163,60 @@ def implied(scenario: type[Scenario], start: Start) -> dict[str, Any]:
     return values
 
 
+def check_sizes(scenario: Scenario) -> None:
+    """Refuse populations that are negative, larger than their capacity, or larger than the machine's memory."""
+    for name, population in scenario.declaration.populations.items():
+        size, capacity = scenario.size_of(population, scenario.values), scenario.capacity_of(population, scenario.values)
+        what = f"{name}: {population.size} =" if isinstance(population.size, str) else f"{name}:"
+        if size < 0:
+            raise InputError(f"{what} {size} is no number of agents")
+        if size > capacity:
+            raise InputError(f"{what} {size} agents do not fit into the capacity of {capacity}")
+        rows = sum(field.rows for field in population.fields.values()) + 2
+        needed, present = 8 * rows * capacity, memory()
+        if present and needed > present:
+            raise InputError(
+                f"{what} {capacity} agents take at least {needed / 2**30:.3g} GiB; this machine has {present / 2**30:.3g} GiB"
+            )
+
+
+def memory() -> int:
+    """The machine's memory in bytes, 0 where it is not known."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return 0
+
+
 def apply(scenario: Scenario, state: State, start: Start) -> None:
     """Write the given arrays over the scenario's own start."""
     for name, arrays in start.arrays.items():
         population = state[name]
         for field_name, array in arrays.items():
             declared = population.population.fields[field_name]
+            what = f"start: {name}.{field_name}"
             living = population.living
             shape = (living, declared.components) if declared.components else (living,)
             if array.shape != shape:
-                raise InputError(f"start: {name}.{field_name} has shape {array.shape}, expected {shape}")
-            if array.dtype.kind not in "biuf":
-                raise InputError(f"start: {name}.{field_name} is not numeric (dtype {array.dtype})")
-            if declared.dtype is not float and array.dtype.kind == "f" and not (np.isfinite(array) & (array == np.floor(array))).all():
-                raise InputError(f"start: {name}.{field_name} holds {declared.dtype.__name__} values")
+                raise InputError(f"{what} has shape {array.shape}, expected {shape}")
+            _check_values(array, declared, what)
+            if is_reference(declared):
+                target = state[(declared.reference or population.population).name]
+                unknown = np.flatnonzero((array != NOBODY) & ~np.isin(array, target.living_ids()))
+                if unknown.size:
+                    raise InputError(
+                        f"{what} of agent {unknown[0]} is {array[unknown[0]]}, which is no id of {target.population.name} (nobody is -1)"
+                    )
             population.fields[field_name][:, :living] = array.T if declared.components else array
+
+
+def _check_values(array: NDArray[Any], declared: Field, what: str) -> None:
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"{what} is not numeric (dtype {array.dtype})")
+    if declared.dtype is float:
+        return
+    low, high, kind = (0, 1, "booleans (0 or 1)") if declared.dtype is bool else (-(2.0**63), 2.0**63, "64-bit whole numbers")
+    fits = np.isfinite(array) & (array >= low) & ((array <= high) if declared.dtype is bool else (array < high))
+    bad = np.argwhere(~(fits & (array == np.floor(array)) if array.dtype.kind == "f" else fits))
+    if len(bad):
+        raise InputError(f"{what} of agent {bad[0][0]} is {array[tuple(bad[0])]}; it holds {kind}")

@@ -45,10 +45,12 @@ class PopulationView:
     def __getattr__(self, name: str) -> Array:
         if name.startswith("_"):
             raise AttributeError(name)
-        values: Array = self._state.values(self._checked(name))
         if self._writable:
-            return values[: self.size]
-        values = values.view()
+            # Before the first step the living lie in the first slots, so that a view of them can be written to.
+            field = self._state.population.fields.get(name)
+            table: Array = self._state.fields[self._checked(name)][:, : self.size]
+            return table.T if field is not None and field.components else table[0]
+        values: Array = self._state.values(self._checked(name)).view()
         values.flags.writeable = False
         return values
 

@@ -108,7 +108,8 @@ class ParameterSet:
         for name, parameter in self.parameters.items():
             _check_declaration(owner, parameter)
             annotation = typing.Annotated[parameter.base_type, pydantic.Field(**_constraints(parameter))]
-            fields[name] = (annotation | None if parameter.optional else annotation, parameter.default)
+            default = _plain(parameter, parameter.default)
+            fields[name] = (annotation | None if parameter.optional else annotation, default)
         self._model = pydantic.create_model(
             f"{owner}Parameters",
             __config__=pydantic.ConfigDict(
@@ -117,7 +118,7 @@ class ParameterSet:
             **fields,
         )
         try:
-            self._model(**{name: _plain(parameter, parameter.default) for name, parameter in self.parameters.items()})
+            self._model()
         except pydantic.ValidationError as error:
             parameter = self.parameters[str(error.errors()[0]["loc"][0])]
             raise ScenarioError(
@@ -148,10 +149,10 @@ class ParameterSet:
 
     def _refusal(self, parameter: Parameter, given: Any) -> InputError:
         allowed = parameter.allowed
-        if parameter.base_type is float:
-            allowed = f"finite {allowed}"
+        if parameter.base_type is float and str(given).strip().lower().lstrip("+-") in {"nan", "inf", "infinity"}:
+            allowed = f"a finite {allowed}"
         elif parameter.base_type is int and isinstance(given, int) and not LOWEST_INT <= given <= HIGHEST_INT:
-            allowed = f"64-bit {allowed}"
+            allowed = f"a 64-bit {allowed}"
         hint = nearest(str(given), map(str, parameter.options)) if parameter.options else ""
         return InputError(f"parameter {parameter.name!r} of {self.owner}: got {shown(given)}, allowed is {allowed}{hint}")
 

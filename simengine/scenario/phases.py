@@ -147,10 +147,19 @@ class Gather(Phase):
     kind: ClassVar[str] = "gather"
     allowed: ClassVar[frozenset[str]] = Phase.allowed | {"other", "acc", "offset", "distance", "direction"}
 
-    @property
-    def additive(self) -> bool:
-        """Whether every accumulator is a total, so that lanes may be summed apart."""
-        return all(accumulator.additive for accumulator in self.accumulators.values())
+    def row(self, name: str, component: int) -> int:
+        """The row of an accumulator in the table that holds all accumulators of its type."""
+        row = component
+        for other, accumulator in self.accumulators.items():
+            if other == name:
+                break
+            if accumulator.dtype is self.accumulators[name].dtype:
+                row += accumulator.rows
+        return row
+
+    def rows(self, dtype: type) -> int:
+        """How many rows the table of a type has."""
+        return sum(accumulator.rows for accumulator in self.accumulators.values() if accumulator.dtype is dtype)
 
 
 @dataclass(eq=False)
@@ -288,7 +297,7 @@ def send(
             raise ScenarioError(f"inbox {name!r}: the receiving population already has a field of that name")
         sender = population if combine.rule in {"lowest_id", "drawn"} else None
         default = -1 if sender is not None else 0
-        to.inboxes[name] = Field(combine.dtype, "1", "", default, 0, sender, False, name)
+        to.inboxes[name] = Field(combine.dtype, "1", "", default, 0, sender, False, name, sender is not None)
         if combine.dtype not in FIELD_TYPES:
             raise ScenarioError(f"inbox {name!r}: values are float or int, not {combine.dtype!r}")
 

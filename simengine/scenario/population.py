@@ -25,6 +25,7 @@ class Field:
     reference: Population | None = None
     unit_length: bool = False
     name: str = ""
+    names_agents: bool = False
 
     @property
     def numpy_dtype(self) -> np.dtype[Any]:
@@ -56,7 +57,7 @@ def reference(to: Population | None = None, *, long_name: str = "") -> Any:
 
     In phases it is read and written as an index, like ``me`` and ``other``; files and start states hold ids.
     """
-    return Field(int, "1", long_name, NOBODY, 0, to)
+    return Field(int, "1", long_name, NOBODY, 0, to, names_agents=True)
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,6 @@ def population(size: str | int, capacity: str | int | None = None, dim: str = ""
             raise ScenarioError(f"field name {name!r} is taken by the population itself; choose another")
         named[name] = Field(
             declared.dtype, declared.unit, declared.long_name, declared.default, declared.components,
-            declared.reference, declared.unit_length, name,
+            declared.reference, declared.unit_length, name, declared.names_agents,
         )  # fmt: skip
     return Population(size, capacity, named, dim)
