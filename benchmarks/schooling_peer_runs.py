@@ -16,8 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("NUMBA_NUM_THREADS", "1")
-
+import numba
 import numpy as np
 
 import simengine
@@ -107,7 +106,7 @@ def complete(side: str, configuration: str, count: int) -> None:
 
 
 def column(runs: dict[str, Summary], metric: str) -> tuple[float, float]:
-    """The mean over runs and its standard error."""
+    """Return the mean over runs and its standard error."""
     values = np.array([summary[metric] for summary in runs.values()])
     return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
 
@@ -132,16 +131,20 @@ def report() -> None:
                 f"{metric:30} {theirs:9.4f} +/- {their_error:.4f} {ours:9.4f} +/- {our_error:.4f}"
                 f" {ours - theirs:11.4f} {ratio:8.2f}  {'yes' if ratio <= LIMIT else 'NO'}"
             )
-    print(f"\n{inside} of {compared} within {LIMIT:g} combined standard errors; by chance alone (equal means, Student's t with")
-    print(f"about 38 degrees of freedom) {0.0048 * compared:.1f} of {compared} would be outside, if they were independent.")
+    # Two-sided probability beyond 3 of Student's t with 38 degrees of freedom, that of two times 20 runs.
+    print(
+        f"\n{inside} of {compared} within {LIMIT:g} combined standard errors;"
+        f" {0.0048 * compared:.1f} outside are expected by chance"
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--side", choices=["peer", "ours", "both"], default="both")
-    parser.add_argument("--seeds", type=int, default=20, help="runs per configuration: its canonical seed and those after")
+    parser.add_argument("--seeds", type=int, default=20, help="per configuration: its canonical seed and those after")
     parser.add_argument("--report", action="store_true", help="only print the table of what is there")
     options = parser.parse_args()
+    numba.set_num_threads(1)
     if not options.report:
         for side in RUNNERS if options.side == "both" else [options.side]:
             for configuration in CONFIGURATIONS:

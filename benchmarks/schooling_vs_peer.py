@@ -1,6 +1,6 @@
 """Cost of a step against dewi-kadita 0.0.4, same rules and same start, in turns in one run, one thread each.
 
-Command: ``python benchmarks/schooling_vs_peer.py`` (options: ``--rounds 5``, ``--only small large diagnostics``).
+Command: ``OMP_NUM_THREADS=1 python benchmarks/schooling_vs_peer.py`` (options: ``--rounds 5``, ``--only small large``).
 The highly parallel configuration: N = 250 in its own box, and N = 4000 in a box of the same density, radii
 unchanged. A step costs (time of a run of n steps - time of a run of 0 steps) / n; both sides run through their own
 loops, kernels compiled before. A ratio is of the two runs of one round; the table gives its median and range.
@@ -9,15 +9,12 @@ loops, kernels compiled before. A ratio is of the two runs of one round; the tab
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 
-for library in ("NUMBA", "OMP", "OPENBLAS", "MKL"):
-    os.environ[f"{library}_NUM_THREADS"] = "1"
-
+import numba
 from dewi_kadita.core.metrics import compute_metrics_timeseries
 from dewi_kadita.core.solver import CouzinSolver
 from dewi_kadita.core.systems import CouzinSystem
@@ -41,13 +38,15 @@ class Case:
 
     @property
     def box(self) -> float:
-        """The side of the box that keeps the density of the configuration."""
+        """Return the side of the box that keeps the density of the configuration."""
         return float(HIGHLY_PARALLEL["box_size"]) * (self.agents / HIGHLY_PARALLEL["n_fish"]) ** (1 / 3)
 
     def system(self) -> CouzinSystem:
+        """Return the peer's school, the same each time."""
         return CouzinSystem(**HIGHLY_PARALLEL | {"n_fish": self.agents, "box_size": self.box}, seed=789)
 
     def run_peer(self, steps: int) -> None:
+        """Run the peer's own loop, with its diagnostics if asked."""
         every = 1 if self.diagnostics else max(steps, 1)
         history = CouzinSolver(dt=TIME_STEP).solve(self.system(), n_steps=steps, save_interval=every, verbose=False)
         if self.diagnostics:
@@ -56,6 +55,7 @@ class Case:
             )
 
     def run_ours(self, steps: int) -> None:
+        """Run ours from the same state."""
         system = self.system()
         simengine.run(
             "schooling", rules="dewi-kadita", regime="highly_parallel", n_agents=self.agents, box=self.box,
@@ -72,7 +72,7 @@ CASES = {
 
 
 def per_step(run: Callable[[int], None], steps: int) -> float:
-    """Seconds per step, without what a run costs once."""
+    """Return the seconds per step, without what a run costs once."""
     spent = []
     for count in (0, steps):
         begun = time.perf_counter()
@@ -82,8 +82,8 @@ def per_step(run: Callable[[int], None], steps: int) -> float:
 
 
 def compare(case: Case, rounds: int) -> None:
-    case.run_peer(1)
-    case.run_ours(1)
+    for compile_first in (case.run_peer, case.run_ours):
+        compile_first(1)
     peer, ours = [], []
     for _ in range(rounds):
         peer.append(per_step(case.run_peer, case.peer_steps))
@@ -101,7 +101,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", choices=list(CASES), nargs="+", default=list(CASES))
     options = parser.parse_args()
-    print(f"python benchmarks/schooling_vs_peer.py: medians of {options.rounds} rounds, one thread")
+    numba.set_num_threads(1)
+    print(f"OMP_NUM_THREADS=1 python benchmarks/schooling_vs_peer.py: medians of {options.rounds} rounds, one thread")
     print(f"{'highly parallel':22} {'peer ms/step':>12} {'ours ms/step':>12} {'ratio (range)':>22} {'asked >=':>10}")
     for name in options.only:
         compare(CASES[name], options.rounds)

@@ -79,15 +79,15 @@ class PredatorPrey(Scenario):
     """Predators hunting prey in a periodic square (after Wilensky 1997)."""
 
     reference = "Wilensky & Reisman (2006) Cogn. Instr. 24, 171-209, doi:10.1207/s1532690xci2402_1"
-    default_steps = 500
+    default_steps = 1000
 
-    n_prey: int = param(1000, low=0, description="number of prey at the start")
-    n_predators: int = param(100, low=0, description="number of predators at the start")
+    n_prey: int = param(2000, low=0, description="number of prey at the start")
+    n_predators: int = param(150, low=0, description="number of predators at the start")
     prey_capacity: int = param(20_000, low=1, description="most prey there is room for at once")
     predator_capacity: int = param(20_000, low=1, description="most predators there is room for at once")
-    box: float = param(50.0, above=0, description="side of the periodic square")
-    prey_stride: float = param(0.5, low=0, description="distance a prey moves in a step")
-    predator_stride: float = param(1.0, low=0, description="largest distance a predator moves in a step")
+    box: float = param(80.0, above=0, description="side of the periodic square")
+    prey_stride: float = param(0.25, low=0, description="distance a prey moves in a step")
+    predator_stride: float = param(0.5, low=0, description="largest distance a predator moves in a step")
     sight: float = param(1.0, above=0, description="distance up to which predators see prey")
     grasp: float = param(0.3, above=0, description="distance up to which predators catch prey")
     gain: int = param(6, low=0, description="units of energy from one prey")
@@ -205,15 +205,15 @@ class PredatorPrey(Scenario):
         if predators.starving[me]:
             send.starved(ONLY, 1)
 
+    @update(prey)
+    def fall(me, prey, new):
+        """5. The caught die (before the starving, for a field that names a dead agent names nobody)."""
+        new.alive[me] = prey.caught_by[me] < 0
+
     @update(predators)
     def starve(me, predators, new):
         """4. The starving die."""
         new.alive[me] = not predators.starving[me]
-
-    @update(prey)
-    def fall(me, prey, new):
-        """5. The caught die."""
-        new.alive[me] = prey.caught_by[me] < 0
 
     @gather(crowding, others=count())
     def jostle(me, other, acc):

@@ -49,13 +49,16 @@ LEAST_ANGLE = 1e-10
 
 COUZIN = {"n_agents": 100, "speed": 3.0, "noise": 0.05, "radius_repulsion": 1.0, "blind_angle": 45.0}
 PEER_SWARM = {"n_agents": 150, "box": 25.0, "speed": 1.0, "noise": 0.2, "turning_rate": 4.0, "blind_angle": 30.0}
-PEER_TORUS = {"n_agents": 200, "box": 25.0, "speed": 1.0, "noise": 0.05, "turning_rate": 2.0, "blind_angle": 150.0}
+PEER_TORUS = {
+    "n_agents": 200, "box": 25.0, "speed": 1.0, "noise": 0.05, "turning_rate": 2.0, "blind_angle": 150.0,
+    "orientation_weight": 0.1, "mill_radius": 6.0,
+}  # fmt: skip
 PEER_DYNAMIC = {"n_agents": 180, "box": 28.0, "speed": 1.2, "noise": 0.12, "turning_rate": 3.5, "blind_angle": 25.0}
 PEER_HIGHLY = {"n_agents": 250, "box": 35.0, "speed": 1.5, "noise": 0.05, "turning_rate": 2.0, "blind_angle": 20.0}
 
 
 def zones(repulsion: float, orientation: float, attraction: float) -> dict[str, float]:
-    """The outer radii of the three zones."""
+    """Return the outer radii of the three zones as parameters."""
     return {"radius_repulsion": repulsion, "radius_orientation": orientation, "radius_attraction": attraction}
 
 
@@ -79,20 +82,22 @@ class Schooling(Scenario):
     radius_repulsion: float = param(1.0, above=0, description="outer radius of the zone of repulsion")
     radius_orientation: float = param(3.5, above=0, description="outer radius of the zone of orientation")
     radius_attraction: float = param(17.5, above=0, description="outer radius of the zone of attraction")
-    turning_rate: float = param(math.radians(40.0), above=0, unit="rad s-1", description="largest turn per unit of time")
-    blind_angle: float = param(45.0, low=0, high=180, unit="degree", description="half-angle of the rear cone nobody is seen in")
+    turning_rate: float = param(math.radians(40.0), above=0, unit="rad s-1", description="largest turn per time")
+    blind_angle: float = param(
+        45.0, low=0, high=180, unit="degree", description="half-angle of the cone behind that is not seen"
+    )
     orientation_weight: float = param(1.0, low=0, high=1, description="weight of orientation against attraction")
     mill_radius: float | None = param(None, above=0, description="start as a mill of this radius; none: random start")
 
     regimes = Regimes(
         by=("rules", "regime"),
         table={
-            ("couzin", "swarm"): COUZIN | zones(1.0, 1.0 + 1e-9, 15.0),
+            ("couzin", "swarm"): COUZIN | zones(1.0, 1.0, 15.0),
             ("couzin", "torus"): COUZIN | zones(1.0, 3.5, 17.5),
             ("couzin", "dynamic_parallel"): COUZIN | zones(1.0, 5.0, 19.0),
             ("couzin", "highly_parallel"): COUZIN | zones(1.0, 13.0, 27.0),
             ("dewi-kadita", "swarm"): PEER_SWARM | zones(2.0, 3.0, 15.0),
-            ("dewi-kadita", "torus"): PEER_TORUS | zones(1.0, 3.0, 10.0) | {"orientation_weight": 0.1, "mill_radius": 6.0},
+            ("dewi-kadita", "torus"): PEER_TORUS | zones(1.0, 3.0, 10.0),
             ("dewi-kadita", "dynamic_parallel"): PEER_DYNAMIC | zones(1.0, 10.0, 18.0),
             ("dewi-kadita", "highly_parallel"): PEER_HIGHLY | zones(1.0, 12.0, 20.0),
         },
@@ -108,19 +113,22 @@ class Schooling(Scenario):
     def check(self) -> None:
         """Refuse zones that are not nested, and the peer's rules without a box."""
         self.require(
-            self.radius_repulsion < self.radius_orientation,
-            f"radius_repulsion ({self.radius_repulsion:g}) must be smaller than radius_orientation ({self.radius_orientation:g})",
+            self.radius_repulsion <= self.radius_orientation,
+            f"radius_repulsion ({self.radius_repulsion:g}) must not exceed"
+            f" radius_orientation ({self.radius_orientation:g})",
         )
         self.require(
             self.radius_orientation <= self.radius_attraction,
-            f"radius_orientation ({self.radius_orientation:g}) must not exceed radius_attraction ({self.radius_attraction:g})",
+            f"radius_orientation ({self.radius_orientation:g}) must not exceed"
+            f" radius_attraction ({self.radius_attraction:g})",
         )
         self.require(
-            self.rules == "couzin" or self.box is not None, "rules='dewi-kadita' need a box; give box=, or take rules='couzin'"
+            self.rules == "couzin" or self.box is not None,
+            "rules='dewi-kadita' need a box; give box=, or take rules='couzin'",
         )
 
     def derived(self) -> Mapping[str, float]:
-        """The largest turn of one step, and the cosine that bounds the rear cone."""
+        """Find the largest turn of one step, the cosine that bounds the rear cone, and the length of a step."""
         turn = min(self.turning_rate * self.dt, math.pi)
         return {
             "turn": turn, "turn_cosine": math.cos(turn), "turn_sine": math.sin(turn),
@@ -142,7 +150,7 @@ class Schooling(Scenario):
         agents.position[:] = radius[:, None] * draw.unit_vector("bearing", 3)
 
     def start_mill(self, agents: Any, draw: Any) -> None:
-        """A ring of fish swimming round the middle, blurred by normal noise."""
+        """Let a ring of fish swim round the middle, blurred by normal noise."""
         n, radius = len(agents), self.mill_radius
         blur = draw.normal("mill", components=4)
         angle = 2.0 * np.pi * np.arange(n) / n + 0.1 * blur[:, 0]

@@ -21,7 +21,8 @@ probability n (N - n) / (N (N - 1)) an event. Hence
   or, for large N and in sweeps, T = -(N - 1) [x ln x + (1 - x) ln(1 - x)]. The usual formula has N in place
   of N - 1: there an agent may draw itself. A run stops at the end of the sweep in which all agreed.
 
-Where the papers are silent: with more than two opinions, the others share equally what opinion 1 leaves. Opinions are numbers from 0 to n_opinions - 1; who holds which one at the start does not matter here.
+Where the papers are silent: with more than two opinions, the others share equally what opinion 1 leaves.
+Opinions are numbers from 0 to n_opinions - 1; who holds which one at the start does not matter here.
 """
 
 from __future__ import annotations

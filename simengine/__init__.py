@@ -7,6 +7,8 @@ are first used, so that importing simengine costs little.
 from __future__ import annotations
 
 import importlib
+import sys
+import types
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -131,3 +133,19 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted([*__all__, "__version__"])
+
+
+class _Package(types.ModuleType):
+    """Keeps ``simengine.run`` the function: importing anything of the package of that name would put it in its place."""
+
+    @property
+    def run(self) -> Any:
+        """The function `simengine.run.api.run`."""
+        return importlib.import_module("simengine.run.api").run
+
+    @run.setter
+    def run(self, package: types.ModuleType) -> None:
+        """Leave the function where the import system puts the package."""
+
+
+sys.modules[__name__].__class__ = _Package

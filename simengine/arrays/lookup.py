@@ -40,6 +40,15 @@ def slot_of(order, ids, living, identity):  # type: ignore[no-untyped-def]
 
 
 @jit
+def living_slot_of(order, ids, alive, living, identity):  # type: ignore[no-untyped-def]
+    """:func:`slot_of` while agents die: those still in ``order`` that are not ``alive`` give -1 as well."""
+    slot = slot_of(order, ids, living, identity)
+    if slot >= 0 and not alive[slot]:
+        return np.int64(-1)
+    return slot
+
+
+@jit
 def group_members(order, living, named, group_order, group_ids, groups, starts, members):  # type: ignore[no-untyped-def]
     """List members by the slot of the group that ``named`` gives, each group's members by ascending id."""
     starts[:] = 0

@@ -14,7 +14,7 @@ import typer
 
 from simengine import __version__
 from simengine.cli import commands
-from simengine.cli.output import complain
+from simengine.cli.output import Interrupted, complain
 from simengine.errors import InputError, ScenarioError, SimengineError
 
 FINE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -74,8 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SimengineError as error:
         complain(str(error))
         return FAILED
-    except (KeyboardInterrupt, typer.Abort):
-        complain("interrupted")
+    except (Interrupted, KeyboardInterrupt, typer.Abort) as error:
+        complain(str(error) or "interrupted")
         return INTERRUPTED
     except BrokenPipeError:
         # Whoever read the output has left; Python would complain again when it flushes at exit.

@@ -8,6 +8,15 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+
+def whole(text: str) -> int:
+    """Read a whole number, which the run checks further."""
+    try:
+        return int(text)
+    except ValueError:
+        raise typer.BadParameter(f"got {text!r}, allowed is a whole number") from None
+
+
 NAME = Annotated[
     str,
     typer.Argument(
@@ -28,16 +37,16 @@ def run(
         ),
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(metavar="N", help="The most steps to run.  [default: the scenario's own]", show_default=False)
+        int | None, typer.Option(metavar="N", parser=whole, help="The most steps to run. By default the scenario's own.", show_default=False)
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", help="With scenario and parameters, all the result depends on.")] = 0,
-    every: Annotated[int, typer.Option(metavar="N", help="Record the observables every N steps.")] = 1,
+    seed: Annotated[int, typer.Option(metavar="N", parser=whole, help="With scenario and parameters, all the result depends on.")] = 0,
+    every: Annotated[int, typer.Option(metavar="N", parser=whole, help="Record the observables every N steps.")] = 1,
     snapshot_every: Annotated[
-        int | None, typer.Option(metavar="N", help="Record all agents every N steps.  [default: never]", show_default=False)
+        int | None, typer.Option(metavar="N", parser=whole, help="Record all agents every N steps. By default never.", show_default=False)
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="FILE", show_default=False, help="The NetCDF file to write.  [default: SCENARIO-SEED.nc]"),
+        typer.Option("--out", "-o", metavar="FILE", show_default=False, help="The NetCDF file to write. By default SCENARIO-SEED.nc."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file, or an unfinished run of its name.")] = False,
     start: Annotated[
@@ -50,7 +59,7 @@ def run(
     ] = None,
     threads: Annotated[
         int | None,
-        typer.Option(metavar="N", show_default=False, help="Never changes the result.  [default: 1, or all processors for many agents]"),
+        typer.Option(metavar="N", parser=whole, show_default=False, help="Never changes the result. By default 1, or all processors for many agents."),
     ] = None,
     storage_order: Annotated[
         Literal["auto", "by_id", "by_cell"], typer.Option(help="How agents lie in memory. Never changes the result.")

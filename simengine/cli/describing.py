@@ -28,7 +28,7 @@ def show(name: str) -> None:
         ("reference", scenario.reference),
         ("source", inspect.getsourcefile(scenario) or ""),
         ("default steps", str(scenario.default_steps)),
-        ("time step", f"{scenario.time_step} {'' if scenario.time_unit == '1' else scenario.time_unit}".strip()),
+        ("time step", f"{scenario.time_step} ({scenario.time_unit})" if scenario.time_unit != "1" else str(scenario.time_step)),
     ]
     table(page, "", ("", ""), [fact for fact in facts if fact[1]])
     table(page, "Parameters", ("name", "type", "default", "bounds", "unit", "description"), parameter_rows(scenario), ("default",))

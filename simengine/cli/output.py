@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -10,8 +9,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-PLAIN_WIDTH = 200
-"""Columns of output that goes to a file or a pipe, where nothing says how wide the page is."""
+PLAIN_WIDTH = 10_000
+"""Columns of output that goes to a file or a pipe: so many that no line is broken."""
+
+
+class Interrupted(Exception):  # noqa: N818
+    """The user stopped a run; the text says what stays readable."""
 
 
 def complain(message: str) -> None:
@@ -20,16 +23,17 @@ def complain(message: str) -> None:
 
 
 def console() -> Console:
-    """The standard output: as wide as the terminal, or wide and plain when there is none."""
+    """Return the standard output: as wide as the terminal, or wide and plain when there is none."""
     from rich.console import Console
 
     if sys.stdout.isatty():
         return Console(highlight=False)
-    width = os.environ.get("COLUMNS", "")
-    return Console(highlight=False, width=int(width) if width.isdigit() and int(width) > 0 else PLAIN_WIDTH)
+    return Console(highlight=False, width=PLAIN_WIDTH)
 
 
-def table(page: Console, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[str] = ()) -> None:
+def table(
+    page: Console, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[str] = ()
+) -> None:
     """Print a titled table unless it is empty; the columns in ``right`` are aligned to the right."""
     from rich import box
     from rich.padding import Padding
@@ -40,7 +44,10 @@ def table(page: Console, title: str, columns: Sequence[str], rows: Iterable[Sequ
     if not listed:
         return
     filled = [number for number, _ in enumerate(columns) if any(row[number] for row in listed)]
-    made = Table(box=box.SIMPLE_HEAD if page.is_terminal else None, show_edge=False, pad_edge=False, header_style="bold")
+    made = Table(
+        box=box.SIMPLE_HEAD if page.is_terminal else None, show_header=any(columns), show_edge=False, pad_edge=False,
+        header_style="bold",
+    )  # fmt: skip
     for number in filled:
         name = columns[number]
         made.add_column(Text(name), justify="right" if name in right else "left", overflow="fold")
@@ -48,8 +55,9 @@ def table(page: Console, title: str, columns: Sequence[str], rows: Iterable[Sequ
         made.add_row(*(Text(row[number]) for number in filled))
     if title:
         page.print(Text(title, style="bold"))
-    page.print(Padding(made, (0, 0, 0, 2)))
-    page.print()
+    with page.capture() as printed:
+        page.print(Padding(made, (0, 0, 0, 2), expand=False))
+    page.file.write("".join(f"{line.rstrip()}\n" for line in printed.get().splitlines()) + "\n")
 
 
 def paragraph(page: Console, text: str, style: str = "") -> None:
@@ -60,12 +68,12 @@ def paragraph(page: Console, text: str, style: str = "") -> None:
 
 
 def number(value: float) -> str:
-    """A measured number to six digits."""
+    """Return a measured number to six digits."""
     return f"{value:.6g}"
 
 
 def readable_size(size: float) -> str:
-    """A number of bytes."""
+    """Return a number of bytes with its unit."""
     for unit in ("B", "kB", "MB"):
         if size < 1000:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
@@ -74,7 +82,7 @@ def readable_size(size: float) -> str:
 
 
 def readable_rate(rate: float) -> str:
-    """A number per second with the usual letter for its size."""
+    """Return a number per second with the usual letter for its size."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if rate >= size:
             return f"{rate / size:.1f} {letter}"
@@ -82,7 +90,7 @@ def readable_rate(rate: float) -> str:
 
 
 def readable_time(seconds: float) -> str:
-    """A duration."""
+    """Return a duration with its units."""
     if seconds < 60:
         return f"{seconds:.2f} s"
     minutes, rest = divmod(round(seconds), 60)

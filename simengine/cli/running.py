@@ -11,9 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import simengine
-from simengine.cli.output import complain, console, number, paragraph, readable_rate, readable_size, readable_time, table
+from simengine.cli.output import (
+    Interrupted,
+    complain,
+    console,
+    number,
+    paragraph,
+    readable_rate,
+    readable_size,
+    readable_time,
+    table,
+)
 from simengine.cli.settings import parameters
-from simengine.errors import RunError, SimengineError, StoreError
+from simengine.errors import RunError, ScenarioError, SimengineError, StoreError
 from simengine.run import registry
 from simengine.scenario.scenario import Scenario
 
@@ -48,7 +58,9 @@ def perform(request: Request) -> None:
         except (RunError, StoreError) as error:
             raise type(error)(f"{error}{remains(out)}") from error
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"interrupted{remains(out)}") from None
+            raise Interrupted(f"interrupted{remains(out)}") from None
+        except ScenarioError as error:
+            raise registry.located(error, source(found)) from error
         except SimengineError:
             raise
         except Exception as error:
@@ -84,15 +96,17 @@ def remains(out: Path) -> str:
 
 def _authors(error: Exception, scenario: type[Scenario], out: Path) -> Exception:
     """An error in the author's own Python functions as one line with its place; any other as it is."""
-    try:
-        path = Path(inspect.getsourcefile(scenario) or "")
-    except TypeError:
-        return error
-    lines = registry.own_lines(error, path)
+    lines = registry.own_lines(error, source(scenario))
     if not lines:
         return error
     line, text = lines[-1]
-    return RunError(f"{path}:{line}: {type(error).__name__}: {' '.join(str(error).split())}: {text}{remains(out)}")
+    what = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return RunError(f"{source(scenario)}:{line}: {what} (in: {text}){remains(out)}")
+
+
+def source(scenario: type[Scenario]) -> Path:
+    """The file that defines a scenario."""
+    return Path(inspect.getsourcefile(scenario) or "")
 
 
 def _show_warning(message: Warning | str, *place: Any, **where: Any) -> None:
@@ -110,7 +124,7 @@ def summarise(scenario: type[Scenario], dataset: xarray.Dataset, out: Path, elap
         ("scenario", f"{scenario.__name__}: {scenario.summary()}"),
         ("steps", f"{steps} (stopped: {attributes['stop_reason']})" if attributes["stop_reason"] != "steps" else f"{steps} (all)"),
         ("seed", str(attributes["seed"])),
-        ("agents", ", ".join(f"{count:.6g} {name}" for name, count in agents.items())),
+        ("populations", ", ".join(f"{count:.6g} {name}" for name, count in agents.items())),
         ("wall time", f"{readable_time(wall)} running, {readable_time(max(elapsed - wall, 0.0))} starting and compiling"),
     ]
     if steps and wall > 0:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from simengine.compile.lanes import LaneForm
+from simengine.compile.lanes import LaneForm, lane_form
 from simengine.compile.lower import Argument, Lowered, Result
 from simengine.compile.names import Lines, Names, key_lines
 from simengine.relations.base import Code, Relation
@@ -73,6 +73,8 @@ def argument_expressions(
             expressions.append(accumulators(argument))
         elif argument.kind == "field":
             expressions.append(field_expression(argument, names, populations[argument.owner]))
+        elif argument.kind == "ids":
+            expressions.append(names.ids(populations[argument.owner]))
         elif argument.kind == "parameter":
             expressions.append(names.parameter(argument.name))
         elif argument.kind == "key":
@@ -147,9 +149,13 @@ def initial_literal(accumulator: Accumulator) -> str:
 
 def visit_relation(
     code: Lines, names: Names, gather: Gather, lowered: Lowered, populations: dict[str, Population]
-) -> None:
-    """Emit one agent's loop over those it sees, accumulating in local variables."""
+) -> str:
+    """Emit one agent's loop over those it sees; return the prefix of the local variables that hold the result."""
     relation = gather.relation
+    if names.sequential:
+        call = GatherCall(gather, lowered, names, populations, lane_form(lowered))
+        if call.on_lanes and relation.visit_lanes(code, names, call):
+            return "sum"
     start_accumulators(code, gather)
 
     def body() -> None:
@@ -159,6 +165,7 @@ def visit_relation(
         call_line(code, [result.variable for result in lowered.results], lowered.name, arguments)
 
     relation.visit(code, names, body)
+    return "acc"
 
 
 def emit_gather(
@@ -244,6 +251,15 @@ class GatherCall:
             if self.gather.accumulators[result.name].dtype is int:
                 value = f"np.int64({value})"
             code.line(f"{self.names.accumulator(self.gather, result.name, result.component, 'me')} = {value}")
+
+    def add_up(self, code: Code) -> None:
+        """Emit the sums of the lanes into local variables of the accumulators' names."""
+        total = self.names.imports("simengine.arrays.vector", "total")
+        for result in self.lowered.results:
+            value = f"{total}({result.variable})"
+            if self.gather.accumulators[result.name].dtype is int:
+                value = f"np.int64({value})"
+            code.line(f"sum_{result.name}_{result.component} = {value}")
 
 
 def store_accumulators(code: Code, names: Names, gather: Gather) -> None:
@@ -366,16 +382,18 @@ def emit_sequential(
                 with code.block(f"if not {names.alive(population)}[me]:"):
                     code.line("continue")
             code.line(f"me_id = {names.ids(population)}[me]")
+            collected: dict[str, str] = {}
             for gather, gather_lowered in gathers:
                 with names.drawing_for(gather.name):
-                    visit_relation(code, names, gather, gather_lowered, populations)
-            arguments = argument_expressions(lowered, names, population, populations, lambda a: a.variable)
+                    prefix = visit_relation(code, names, gather, gather_lowered, populations)
+                collected |= dict.fromkeys(gather.accumulators, prefix)
+            arguments = argument_expressions(
+                lowered, names, population, populations, lambda a: f"{collected[a.name]}_{a.name}_{a.component}"
+            )
             call_line(code, [result.variable for result in results], lowered.name, arguments)
             store_new(code, names, population, results, spaces, buffered=False)
             for gather, _ in gathers:
-                moved = getattr(gather.relation, "moved", None)
-                if moved is not None:
-                    moved(code, names, {(population.name, result.name) for result in results})
+                gather.relation.moved(code, names)
             if is_events:
                 keys = Lines()
                 keys.depth = code.depth
@@ -480,8 +498,8 @@ def emit_birth(
                 for gather in gathers:
                     for name, accumulator in gather.accumulators.items():
                         for component in range(accumulator.rows):
-                            collected = names.accumulator(gather.name, name, component)
-                            code.line(f"{collected}[free] = {initial_literal(accumulator)}")
+                            collected = names.accumulator(gather, name, component, "free")
+                            code.line(f"{collected} = {initial_literal(accumulator)}")
                 code.line(f"{newborn}[born] = free")
                 code.line("born += 1")
         code.line(f"{living} = {merge}({order}, {ids}, {living}, {newborn}, born)")

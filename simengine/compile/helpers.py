@@ -38,7 +38,7 @@ class Globals:
     @property
     def current(self) -> bool:
         """Whether every name still means what it meant when it was resolved."""
-        return all(_surroundings(function).get(name, self) is value for function, name, value in self.sources)
+        return all(surroundings(function).get(name, self) is value for function, name, value in self.sources)
 
     @classmethod
     def of(cls, function: Callable[..., Any], tree: ast.AST, arguments: set[str], where: str) -> Globals:
@@ -58,13 +58,13 @@ class Globals:
                     raise ScenarioError(f"{where}: {name!r} means different things in different phases; rename one")
 
     def resolve(self, function: Callable[..., Any], tree: ast.AST, arguments: set[str], where: str) -> None:
-        surroundings = _surroundings(function)
+        outside = surroundings(function)
         for name in sorted(_free_names(tree) - arguments):
             if name.startswith("_draw_") or name in self.imports or name in self.constants or name in self.functions:
                 continue
-            if name in surroundings:
-                self.sources.append((function, name, surroundings[name]))
-                self.add(name, surroundings[name], where)
+            if name in outside:
+                self.sources.append((function, name, outside[name]))
+                self.add(name, outside[name], where)
             elif hasattr(builtins, name):
                 if name not in ALLOWED_BUILTINS:
                     raise ScenarioError(f"{where}: {name}() cannot be used in a compiled phase")
@@ -117,7 +117,7 @@ class Globals:
         self.functions[name] = ast.unparse(definition)
 
 
-def _surroundings(function: Callable[..., Any]) -> dict[str, Any]:
+def surroundings(function: Callable[..., Any]) -> dict[str, Any]:
     """The names a function sees outside itself."""
     function = getattr(function, "py_func", function)
     if not function.__closure__:

@@ -57,7 +57,7 @@ class Kernel:
         self.module, self.path = cache.load(name, self.plan.source)
         self.status = np.zeros(2, np.int64)
         keys = [stream_key(seed, *names) for names in self.plan.streams.names]
-        self.streams = np.array(keys or [0], np.uint64)
+        self.streams = np.array(keys if keys else [0], np.uint64)
         self.objects: dict[Binding, Any] = {}
         self._scalars = {label: r.scalars(scenario.values) for label, r in self.plan.relations.items()}
         self._work = {label: r.work(state.capacities()) for label, r in self.plan.relations.items()}
@@ -142,7 +142,7 @@ class Kernel:
         if self.threads > 1:
             import numba
 
-            numba.set_num_threads(min(self.threads, numba.config.NUMBA_NUM_THREADS))
+            numba.set_num_threads(min(self.threads, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
         try:
             return segment.function(first_step, steps, *segment.arguments)
         except Exception as error:
@@ -160,18 +160,37 @@ class Kernel:
 def explained(error: Exception, plan: Plan, path: Path) -> ScenarioError:
     """Translate a compiler's message about the generated module into one line about the author's file."""
     text = str(error)
+    reason = reason_of(text) or type(error).__name__
     places = [int(line) for line in re.findall(rf'File "[^"]*{re.escape(path.name)}", line (\d+)', text)]
-    reasons = [
-        line.strip()
-        for line in text.splitlines()
-        if line.strip() and not line.startswith(("Failed", "During", "File", "-", "<")) and "^" not in line
-    ]
-    reason = next((line for line in reasons if "No implementation" in line or "not defined" in line or "Cannot" in line
-                   or "Unknown" in line or "Invalid" in line or "unify" in line), reasons[0] if reasons else type(error).__name__)  # fmt: skip
     for place in reversed(places):
         for start, end, lowered in plan.origins:
-            if start < place <= end:
-                line = lowered.lines.get(place - start)
-                if line is not None:
-                    return ScenarioError(f"{lowered.path}:{line}: in {lowered.name.split('_', 1)[1]}(): {reason}")
+            line = lowered.lines.get(place - start) if start < place <= end else None
+            if line is not None:
+                name = lowered.name.split("_", 1)[1].removesuffix("_in_turn")
+                return ScenarioError(f"{lowered.path}:{line}: in {name}(): {reason}")
     return ScenarioError(f"{path}: {reason}")
+
+
+TELLING = ("No implementation", "Unknown attribute", "Cannot unify", "not defined", "Cannot", "Invalid", "Unknown", "unify")
+
+
+def reason_of(text: str) -> str:
+    """The telling part of a compiler's message, without places in generated code and with plain names of types."""
+    missing = re.search(r"No implementation of function Function\(<[^>]*>\) found for signature:\s*>>> (.*)", text)
+    if missing:
+        return f"{plain_types(missing[1])} is not defined for these types"
+    lines = [line.strip() for line in text.splitlines()]
+    lines = [line for line in lines if line and not line.startswith(("Failed", "During", "File", "-", "<")) and "^" not in line]
+    found = next((line for word in TELLING for line in lines if word in line), lines[0] if lines else "")
+    unified = re.match(r"Cannot unify (.*) and (.*) for '(\w+)", found)
+    if unified:
+        return f"{unified[3]} is sometimes {plain_types(unified[1])} and sometimes {plain_types(unified[2])}"
+    return plain_types(re.sub(r",? defined at .*", "", found))
+
+
+def plain_types(text: str) -> str:
+    """The compiler's names of types as an author would say them."""
+    text = re.sub(r"Literal\[(\w+)\]\([^()]*\)", r"\1", text)
+    text = re.sub(r"UniTuple\((\w+) x (\d+)\)", r"a tuple of \2 \1", text)
+    text = re.sub(r"Tuple\(([^()]*)\)", r"a tuple (\1)", text)
+    return text.replace("unicode_type", "str")

@@ -42,7 +42,6 @@ def lane_form(lowered: Lowered) -> LaneForm | None:
         body=body,
         decorator_list=[],
         returns=None,
-        type_params=[],
     )
     return LaneForm(name, ast.unparse(ast.fix_missing_locations(result)))
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field as dataclass_field
 from typing import Any
 
 from simengine.compile import draw_calls
-from simengine.compile.helpers import Globals
+from simengine.compile.helpers import Globals, surroundings
 from simengine.errors import ScenarioError, nearest
 from simengine.scenario.phases import Birth, Decision, Gather, Phase, Send
 from simengine.scenario.population import Field, Population
@@ -30,7 +30,7 @@ class Argument:
     """One thing a lowered function asks for.
 
     ``kind``: ``me``, ``other``, ``id``, ``other_id``, ``step``, ``distance``, ``offset`` and ``direction`` (``name`` is the axis),
-    ``parameter``, ``accumulator``, ``key`` (of a named draw), ``field`` (of ``owner`` at ``at``: ``me``, ``other``
+    ``parameter``, ``accumulator``, ``key`` (of a named draw), ``ids`` (of ``owner``), ``field`` (of ``owner`` at ``at``: ``me``, ``other``
     or the whole ``array``).
     """
 
@@ -49,6 +49,7 @@ class Argument:
             "key": ("key", self.name),
             "offset": ("offset", self.name),
             "direction": ("direction", self.name),
+            "ids": (self.owner, "ids"),
             "field": (self.owner, self.name, self.component, "at", self.at),
         }.get(self.kind, (self.kind,))
         return "_".join(str(part) for part in parts)
@@ -109,6 +110,7 @@ class Lowering(ast.NodeTransformer):
         self.arguments: dict[Argument, None] = {}
         self.results: dict[Result, None] = {}
         self.writes_others: set[tuple[str, str, int]] = set()
+        self.written_elsewhere: set[str] = set()
         self.path = inspect.getsourcefile(phase.function) or "<unknown>"
         try:
             lines, self.first_line = inspect.getsourcelines(phase.function)
@@ -120,6 +122,8 @@ class Lowering(ast.NodeTransformer):
             raise ScenarioError(f"{phase.where}: a {phase.kind} is a plain function (def)")
         self.definition = definition
         self.roles = [argument.arg for argument in definition.args.args]
+        self.assigned = {n.id for n in ast.walk(definition) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        self.folded: list[tuple[Callable[..., Any], str, Any]] = []
 
     # -- entry -------------------------------------------------------------------------------------------------
 
@@ -149,11 +153,11 @@ class Lowering(ast.NodeTransformer):
             body=[*prologue, *lowered],
             decorator_list=[],
             returns=None,
-            type_params=[],
         )
         ast.fix_missing_locations(function)
         source = ast.unparse(function)
         resolved = Globals.of(phase.function, function, set(arguments), phase.where)
+        resolved.sources += self.folded
         return Lowered(
             name, source, list(self.arguments), list(self.results), resolved, self.path,
             _line_map(function, source, self.first_line), self.writes_others,
@@ -171,12 +175,14 @@ class Lowering(ast.NodeTransformer):
                     self.need(Argument("accumulator", name, component))
         else:
             written = _written_fields(self.definition, {"new", "child"})
+            if self.sequential:
+                self.written_elsewhere = {name for owner, name, index in written if owner == "new" and index not in {"me", None}}
             for owner, name, index in sorted(written, key=str):
                 if name == "alive" and owner == "new":
                     self.results[Result("new", "alive")] = None
                     continue
                 declared = self.field_of(self.me, name, None)
-                if owner == "new" and self.sequential and index not in {"me", None}:
+                if owner == "new" and name in self.written_elsewhere:
                     continue
                 for component in range(declared.rows):
                     self.results[Result(owner, name, component)] = None
@@ -266,7 +272,7 @@ class Lowering(ast.NodeTransformer):
             and not any(isinstance(n, ast.Break | ast.Continue) for n in ast.walk(node))
         ):
             return None
-        bounds = [_constant(self.visit(copy.deepcopy(argument))) for argument in node.iter.args]
+        bounds = [self.constant(argument) for argument in node.iter.args]
         if not all(isinstance(bound, int) for bound in bounds):
             return None
         values = range(*bounds)  # type: ignore[arg-type]
@@ -303,9 +309,31 @@ class Lowering(ast.NodeTransformer):
                 declared = self.accumulators.get(name or "")
                 if declared is not None and declared.additive:
                     self.fail(node, f"acc.{name} is a total: add to it with +=, or declare it with running()")
+        named = [target for target in node.targets if self.names_agent_elsewhere(target)]
+        if named and len(node.targets) > 1:
+            self.fail(node, "assign to one field at a time")
         value = self.visit(node.value)
         targets = [self.visit(target) for target in node.targets]
+        if named:
+            value = self.identity_of(named[0], value)
         return ast.copy_location(ast.Assign(targets, value), node)
+
+    def names_agent_elsewhere(self, target: ast.AST) -> bool:
+        """Whether the target is a reference that is stored in its array at once, as an id."""
+        name = _field_name(target)
+        if isinstance(target, ast.Tuple) and any(self.names_agent_elsewhere(part) for part in target.elts):
+            self.fail(target, "assign to one field at a time")
+        if _root(target) != "new" or name not in self.written_elsewhere:
+            return False
+        return self.field_of(self.me, name, target).names_agents
+
+    def identity_of(self, target: ast.AST, slot: ast.expr) -> ast.expr:
+        """The id of the agent in a slot, -1 for nobody."""
+        declared = self.field_of(self.me, _field_name(target) or "", target)
+        ids = self.need(Argument("ids", owner=(declared.reference or self.me).name))
+        found = ast.Subscript(ids, slot, ast.Load())
+        test = ast.Compare(copy.deepcopy(slot), [ast.GtE()], [ast.Constant(0)])
+        return ast.IfExp(test, found, ast.Constant(-1))
 
     def check_accumulator_write(self, target: ast.AST, node: ast.AST) -> None:
         root = _root(target)
@@ -453,8 +481,17 @@ class Lowering(ast.NodeTransformer):
             self.fail(node, str(error))
         return ast.copy_location(lowered, node)
 
+    def constant(self, node: ast.expr) -> Any:
+        """The value of an expression known now: a number, or the name of a whole number outside the function."""
+        if isinstance(node, ast.Name) and node.id not in self.assigned | set(self.roles):
+            value = surroundings(self.phase.function).get(node.id)
+            if isinstance(value, int) and not isinstance(value, bool):
+                self.folded.append((self.phase.function, node.id, value))
+                return value
+        return _constant(self.visit(copy.deepcopy(node)))
+
     def component(self, index: ast.expr, node: ast.AST) -> int:
-        value = _constant(self.visit(copy.deepcopy(index)))
+        value = self.constant(index)
         if not isinstance(value, int) or isinstance(value, bool):
             self.fail(node, "a component index is a number, or the variable of `for axis in range(number)`")
         return value  # type: ignore[return-value]
@@ -513,10 +550,13 @@ class Lowering(ast.NodeTransformer):
         declared = self.field_of(self.me, name, node)
         row = self.checked_component(kind, declared, component, node)
         context: ast.expr_context = node.ctx  # type: ignore[attr-defined]
-        if agent is None or (isinstance(agent, ast.Name) and agent.id == "me"):
+        mine = agent is None or (isinstance(agent, ast.Name) and agent.id == "me")
+        if agent is None or (mine and name not in self.written_elsewhere):
             return ast.copy_location(ast.Name(Result(kind, name, row).variable, context), node)
         if not self.sequential:
             self.fail(node, f"a synchronous phase writes only new.{name}[me]; to change another agent use send")
+        if declared.names_agents and not isinstance(context, ast.Store):
+            self.fail(node, f"new.{name} names an agent: where others' are written too, it can be written but not read")
         self.writes_others.add((self.me.name, name, row))
         array = self.need(Argument("field", name, row, self.me.name, "array"))
         return ast.copy_location(ast.Subscript(array, self.visit(agent), context), node)

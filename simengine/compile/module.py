@@ -68,8 +68,14 @@ class ModuleWriter:
     def _relation(self, key: int) -> Relation:
         return next(relation for relation in self.joined if id(relation) == key)
 
-    def names(self, phase: Phase, sequential: bool = False, written: frozenset[tuple[str, str]] = frozenset()) -> Names:
-        return Names(phase.name, self.streams, self.relations, self.imports, self.choices, sequential, written)
+    def names(
+        self, phase: Phase, sequential: bool = False, written: frozenset[tuple[str, str]] = frozenset(),
+        written_elsewhere: bool = False,
+    ) -> Names:  # fmt: skip
+        """The scope of a phase's generated function."""
+        return Names(
+            phase.name, self.streams, self.relations, self.imports, self.choices, sequential, written, written_elsewhere
+        )
 
     def lower(self, phase: Phase, sequential: bool = False) -> Lowered:
         """Lower a phase's function, once."""
@@ -148,16 +154,16 @@ class ModuleWriter:
             gathers = [(gather, self.lower(gather, sequential=True)) for gather in phase.after]
             written = {(phase.population.name, result.name) for result in emit.results_of(phase, lowered)}
             written |= {(owner, name) for owner, name, _ in lowered.writes_others}
-            names = self.names(phase, True, frozenset(written))
+            names = self.names(phase, True, frozenset(written), bool(lowered.writes_others))
             return emit.emit_sequential(phase, lowered, gathers, names, self.populations, self.joined)
         if isinstance(phase, Send):
             return emit.emit_send(phase, self.lower(phase), self.names(phase), self.populations, self.parallel)
         assert isinstance(phase, Birth)
         population = phase.population
         earlier = self.phases[: self.phases.index(phase)]
-        gathers = [p for p in earlier if isinstance(p, Gather) and p.relation.source is population]
+        collected = [p for p in earlier if isinstance(p, Gather) and p.relation.source is population]
         inboxes = {name: combine for p in self.phases if isinstance(p, Send) and p.to is population for name, combine in p.inboxes.items()}
-        return emit.emit_birth(phase, self.lower(phase), self.names(phase), self.populations, self.joined, gathers, inboxes)
+        return emit.emit_birth(phase, self.lower(phase), self.names(phase), self.populations, self.joined, collected, inboxes)
 
     def _assemble(self, segments: list[list[emit.Function] | HostPhase]) -> Plan:
         stops = list(self.scenario.declaration.stops)

@@ -70,6 +70,7 @@ class Names:
         static: Mapping[int, tuple[Any, ...]],
         sequential: bool = False,
         written: frozenset[tuple[str, str]] = frozenset(),
+        written_elsewhere: bool = False,
     ) -> None:
         self.phase = phase
         self.streams = streams
@@ -78,6 +79,7 @@ class Names:
         self.static_choices = static
         self.sequential = sequential
         self.written = written
+        self.written_elsewhere = written_elsewhere
         self.used: dict[str, Binding] = {}
         self.keys: dict[str, int] = {}
 
@@ -128,6 +130,10 @@ class Names:
         return self.use(f"p_{name}", "parameter", name)
 
     def slot(self, population: Population, identity: str) -> str:
+        if self.sequential and population.dynamic:
+            living_slot_of = self.imports("simengine.arrays.lookup", "living_slot_of")
+            alive = self.alive(population)
+            return f"{living_slot_of}({self.order(population)}, {self.ids(population)}, {alive}, {self.living(population)}, {identity})"
         slot_of = self.imports("simengine.arrays.lookup", "slot_of")
         return f"{slot_of}({self.order(population)}, {self.ids(population)}, {self.living(population)}, {identity})"
 

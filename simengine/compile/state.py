@@ -50,12 +50,15 @@ class PopulationState:
         return int(self.count[0])
 
     def values(self, name: str) -> Array:
-        """A field of the living, by ascending id: shape (living,) or (living, components); a copy or a view."""
+        """A field of the living, by ascending id: shape (living,) or (living, components); a copy or a view.
+
+        It is contiguous whatever the storage, because the rounding of numpy's sums depends on the layout.
+        """
         field = (self.population.fields | self.population.inboxes)[name]
         table = self.fields[name]
         if self.sorted_storage or self.population.dynamic:
             table = table[:, self.order[: self.living]]
-        return table.T if field.components else table[0]
+        return np.ascontiguousarray(table.T if field.components else table[0])
 
     def living_ids(self) -> Array:
         """The ids of the living, ascending."""

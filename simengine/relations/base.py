@@ -24,6 +24,7 @@ class Scope(Protocol):
 
     sequential: bool
     written: frozenset[tuple[str, str]]
+    written_elsewhere: bool
 
     def ids(self, population: Population) -> str:
         """The array of ids by slot."""
@@ -91,6 +92,9 @@ class GatherBody(Protocol):
     def store(self, code: Code) -> None:
         """Emit the hand-over of the accumulators of ``me``."""
 
+    def add_up(self, code: Code) -> None:
+        """Emit the sums of the lanes into local variables."""
+
 
 Body = Callable[[], None]
 
@@ -122,6 +126,10 @@ class Relation:
         """Emit a whole synchronous gather, and return true; a relation that does not loops agent by agent."""
         return False
 
+    def visit_lanes(self, code: Code, scope: Scope, body: GatherBody) -> bool:
+        """Emit one agent's whole gather on lanes, leaving totals in local variables, and return true; or return false."""
+        return False
+
     def prepare(self, code: Code, scope: Scope) -> None:
         """Emit what is done once per phase and step, before any agent looks."""
 
@@ -134,6 +142,9 @@ class Relation:
         ``me``, ``me_id`` are set; the loop sets ``other`` (a slot). The body must not be left by ``break``.
         """
         raise NotImplementedError
+
+    def moved(self, code: Code, scope: Scope) -> None:
+        """Emit what must be known of new values before the next agent acts, in a phase that is not synchronous."""
 
     def commit(self, code: Code, scope: Scope, written: Mapping[tuple[str, str, int], str]) -> None:
         """Emit what keeps written values legal; ``written`` maps (population, field, component) to variables."""

@@ -7,17 +7,22 @@ storage, threads and history cannot show.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from simengine.errors import InputError, ScenarioError, nearest
 from simengine.relations.base import Body, Code, GatherBody, Relation, Scope, resolve_number
 from simengine.relations.space_loops import emit_cells, emit_pairs
+from simengine.relations.space_turns import by_turns, emit_look, emit_moved, emit_scratch, emit_sorting, has_cells
 from simengine.scenario.population import FieldReference, Population
 
 BOUNDARIES = ("periodic", "reflecting", "open")
 # Up to this many agents, comparing one with all of them in vector registers costs less than keeping cells.
 PAIRS_UP_TO = 512
+PAIRS_IN_TURN_UP_TO = 64
+# When agents act one after another, cells are wider than the reach by this share of it.
+SLACK_SHARE = 0.25
 CELLS_PER_AGENT = 8
 SPARE = 64
 
@@ -66,23 +71,30 @@ class Space(Relation):
         box = resolve_number(self.box, parameters, "box")
         return None if box is None or self.boundary == "open" else float(box)
 
-    def static(self, parameters: Mapping[str, Any]) -> tuple[str, bool]:
-        """The boundary that applies, and whether cells are used."""
+    def static(self, parameters: Mapping[str, Any]) -> tuple[str, bool, bool]:
+        """The boundary that applies, and whether cells are used, in a synchronous phase and in others."""
         side = self.side(parameters)
         boundary = "open" if side is None else self.boundary
-        return boundary, self._grid(parameters) is not None
+        return boundary, self._grid(parameters) is not None, self._turn_grid(parameters) is not None
 
     def _agents(self, parameters: Mapping[str, Any]) -> int:
         size = self.target.capacity if self.target.capacity is not None else self.target.size
         return int(resolve_number(size, parameters, "size"))
 
     def _grid(self, parameters: Mapping[str, Any]) -> Any:
+        reach = float(resolve_number(self.reach, parameters, "reach"))
+        return None if self._agents(parameters) <= PAIRS_UP_TO else self._cells(parameters, reach)
+
+    def _turn_grid(self, parameters: Mapping[str, Any]) -> Any:
+        if self.target.dynamic or self._agents(parameters) <= PAIRS_IN_TURN_UP_TO:
+            return None
+        reach = float(resolve_number(self.reach, parameters, "reach"))
+        return self._cells(parameters, reach * (1.0 + SLACK_SHARE))
+
+    def _cells(self, parameters: Mapping[str, Any], reach: float) -> Any:
         from simengine.arrays import cells
 
-        agents = self._agents(parameters)
-        if agents <= PAIRS_UP_TO:
-            return None
-        side, reach = self.side(parameters), float(resolve_number(self.reach, parameters, "reach"))
+        agents, side = self._agents(parameters), self.side(parameters)
         if side is None:
             return cells.open_grid(self.dimensions)
         n = self.dimensions
@@ -106,6 +118,9 @@ class Space(Relation):
             "period": period,
             "lengths": np.full(3, period),
             "grid": self._grid(parameters),
+            "turn_grid": self._turn_grid(parameters),
+            "turn_reach": reach * (1.0 + SLACK_SHARE),
+            "turn_limit2": (reach * SLACK_SHARE * (1.0 - 1e-9)) ** 2,
         }
 
     def work(self, capacity: Mapping[str, int]) -> dict[str, tuple[str, Any]]:
@@ -119,6 +134,10 @@ class Space(Relation):
             "start": ("int32", CELLS_PER_AGENT * max(seen, 4) + SPARE),
             "compact": ("float64", (self.dimensions, seen + SPARE)),
             "ranks": ("int64", seen),
+            "turn_table": ("float64", (rows, seen + 2 * SPARE + 8 * (8 + math.isqrt(seen)))),
+            "place_of": ("int64", seen),
+            "home": ("float64", (self.dimensions, seen)),
+            "strays": ("int64", 2),
         }
         if self.source is not self.target:
             arrays |= {
@@ -134,13 +153,15 @@ class Space(Relation):
 
     def emit_gather(self, code: Code, scope: Scope, body: GatherBody, parallel: bool) -> bool:
         """Emit the whole synchronous gather."""
-        _, by_cells = scope.static(self)
+        by_cells = scope.static(self)[1]
         (emit_cells if by_cells else emit_pairs)(self, code, scope, body, parallel)
         return True
 
     def scratch(self, code: Code, scope: Scope) -> None:
         """Room for those within reach of one agent."""
-        if self._by_storage(scope):
+        if self._keeps_table(scope):
+            emit_scratch(self, code, scope)
+        elif self._by_storage(scope):
             code.line(f"near = np.empty({scope.order(self.target)}.shape[0] + {SPARE}, np.int32)")
 
     def _by_storage(self, scope: Scope) -> bool:
@@ -187,9 +208,29 @@ class Space(Relation):
                 code.line(f"direction_{axis} = offset_{axis} * inverse")
             body()
 
+    def visit_lanes(self, code: Code, scope: Scope, body: GatherBody) -> bool:
+        """Compare one agent with all, eight at a time, where storage can be searched as it is."""
+        if not (by_turns(self, scope) if has_cells(self, scope) else self._by_storage(scope)):
+            return False
+        emit_look(self, code, scope, body)
+        return True
+
+    def prepare(self, code: Code, scope: Scope) -> None:
+        """Sort everybody, when agents act one after another."""
+        if self._keeps_table(scope):
+            emit_sorting(self, code, scope)
+
+    def moved(self, code: Code, scope: Scope) -> None:
+        """Keep the sorted table up to date."""
+        if self._keeps_table(scope):
+            emit_moved(self, code, scope)
+
+    def _keeps_table(self, scope: Scope) -> bool:
+        return by_turns(self, scope) and has_cells(self, scope)
+
     def commit(self, code: Code, scope: Scope, written: Mapping[tuple[str, str, int], str]) -> None:
         """Bring written positions back into the box."""
-        boundary, _ = scope.static(self)
+        boundary = scope.static(self)[0]
         if boundary != "open":
             self._commit_field(code, scope, written, self.position, self.velocity, boundary)
             if self.seen != self.position:

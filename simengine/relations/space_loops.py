@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from simengine.relations.base import Code, GatherBody, Scope
@@ -14,14 +15,19 @@ SLACK = 2 * WIDTH
 MOST_RUNS = 18
 
 
+def functions(scope: Scope, module: str) -> Callable[[str], str]:
+    """The names under which the generated module knows functions of a module of arrays."""
+    return lambda name: scope.imports(f"simengine.arrays.{module}", name)
+
+
 def emit_cells(space: Space, code: Code, scope: Scope, body: GatherBody, parallel: bool) -> None:
     """Sort both populations into cells; for each cell gather candidates once, then let its agents look."""
     d = space.dimensions
     grid = scope.scalar(space, "grid")
-    boundary, _ = scope.static(space)
+    boundary = scope.static(space)[0]
     chunks = scope.chunks()
     loop = "prange" if parallel else "range"
-    function = lambda name: scope.imports("simengine.arrays.cells", name)  # noqa: E731
+    function = functions(scope, "cells")
     start, table = scope.work(space, "start"), scope.work(space, "table")
     positions = _positions(space, code, scope, seen=True)
     code.line(f"n_seen = {scope.living(space.target)}")
@@ -74,7 +80,7 @@ def emit_pairs(space: Space, code: Code, scope: Scope, body: GatherBody, paralle
     d = space.dimensions
     chunks = scope.chunks()
     loop = "prange" if parallel else "range"
-    function = lambda name: scope.imports("simengine.arrays.cells", name)  # noqa: E731
+    function = functions(scope, "cells")
     table, slots = scope.work(space, "table"), scope.work(space, "slots")
     code.line(f"n_seen = {scope.living(space.target)}")
     with code.block("for rank in range(n_seen):"):
@@ -118,7 +124,7 @@ def _positions(space: Space, code: Code, scope: Scope, seen: bool) -> str:
 def _sort(space: Space, code: Code, scope: Scope, positions: str, count: str, seen: bool, loop: str) -> str:
     """Sort a population by (cell, id); return the array of slots in that order."""
     population, prefix = (space.target, "") if seen else (space.source, "own_")
-    function = lambda name: scope.imports("simengine.arrays.cells", name)  # noqa: E731
+    function = functions(scope, "cells")
     cell, start, slots = (scope.work(space, prefix + name) for name in ("cell", "start", "slots"))
     ids = scope.work(space, f"{prefix}ranks") if population.dynamic else scope.ids(population)
     chunks = scope.chunks()
@@ -166,7 +172,7 @@ def _here(space: Space, code: Code, scope: Scope, sorted_table: str | None) -> s
 
 def _look(space: Space, code: Code, scope: Scope, body: GatherBody, images: bool) -> None:
     """Emit the second pass, over those within reach: eight at a time where the gather allows it."""
-    vector = lambda name: scope.imports("simengine.arrays.vector", name)  # noqa: E731
+    vector = functions(scope, "vector")
     rows = _payload_rows(space, body) | {space.seen.field.name: 0}
     same = space.source is space.target
 
@@ -180,26 +186,26 @@ def _look(space: Space, code: Code, scope: Scope, body: GatherBody, images: bool
         with code.block(f"for near_place in range(0, found, {WIDTH}):"):
             code.line(f"live = {vector('first')}(found - near_place)")
             code.line(f"other_place = {vector('load_places')}(near, near_place)")
-            pick = lambda row: f"{vector('pick')}(candidates, {row}, other_place)"  # noqa: E731
-            _offsets(space, code, scope, pick, images, body)
-            body.call(code, lambda name, component: pick(rows[name] + component), mine)
+            picked = vector("pick") + "(candidates, {}, other_place)"
+            emit_offsets(space, code, scope, picked, images, body)
+            body.call(code, lambda name, component: picked.format(rows[name] + component), mine)
     else:
         with code.block("for near_place in range(found):"):
             code.line("other_place = near[near_place]")
-            pick = lambda row: f"candidates[{row}, other_place]"  # noqa: E731
-            _offsets(space, code, scope, pick, images, body)
+            picked = "candidates[{}, other_place]"
+            emit_offsets(space, code, scope, picked, images, body)
             if body.needs_other:
-                code.line(f"other = np.int64({pick(_rows(space, body) - 1)})")
-            body.call(code, lambda name, component: pick(rows[name] + component), mine)
+                code.line(f"other = np.int64({picked.format(_rows(space, body) - 1)})")
+            body.call(code, lambda name, component: picked.format(rows[name] + component), mine)
     body.store(code)
 
 
-def _offsets(space: Space, code: Code, scope: Scope, pick, images: bool, body: GatherBody) -> None:  # type: ignore[no-untyped-def]
+def emit_offsets(space: Space, code: Code, scope: Scope, picked: str, images: bool, body: GatherBody) -> None:
     if not body.needs_offset:
         return
     image = scope.imports("simengine.arrays.cells", "nearest_image") if images else ""
     for axis in range(space.dimensions):
-        difference = f"{pick(axis)} - here_{axis}"
+        difference = f"{picked.format(axis)} - here_{axis}"
         if images:
             difference = f"{image}({difference}, {scope.scalar(space, 'period')})"
         code.line(f"offset_{axis} = {difference}")

@@ -17,7 +17,7 @@ from simengine.errors import InputError, StoreError, nearest
 from simengine.policies.answers import checked
 from simengine.run import registry
 from simengine.run.engine import Engine, StorageOrder, describe_policies
-from simengine.run.progress import Progress
+from simengine.run.progress import CompileNotice, Progress
 from simengine.run.recorder import Recorder, layout_of
 from simengine.run.start import check_sizes, implied, read
 from simengine.scenario.parameters import shown
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 STORAGE_ORDERS = ("auto", "by_id", "by_cell")
 MOST_STEPS = 2**62
 MOST_THREADS = 1024
+LONGEST_PATH = 300
 OVERWRITE = "overwrite=True, or --force on the command line"
 DISK_TROUBLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
@@ -99,12 +100,13 @@ def run(
     threads = None if threads is None else whole_number("threads", threads, 1, MOST_THREADS)
     if storage_order not in STORAGE_ORDERS:
         hint = nearest(str(storage_order), STORAGE_ORDERS)
-        raise InputError(f"storage_order: got {shown(storage_order)}, allowed is 'auto', 'by_id' or 'by_cell'{hint}")
-    path = None if out is None else checked_path(out, overwrite)
+        allowed = ", ".join(map(repr, STORAGE_ORDERS))
+        raise InputError(f"storage_order: got {shown(storage_order)}, allowed is {allowed}{hint}")
     begun = read(found, start)
     instance = found(parameters, implied(found, begun))
     check_sizes(instance)
     answering = checked(policies, instance)
+    path = None if out is None else checked_path(out, overwrite)
     from simengine.store.provenance import finished, provenance
     from simengine.store.writer import MemoryWriter
 
@@ -113,7 +115,8 @@ def run(
     except MemoryError as error:
         raise InputError(f"{found.__name__} does not fit into this machine's memory: {error}") from None
     if steps:
-        engine.kernel.prepare()
+        with CompileNotice(progress):
+            engine.kernel.prepare()
     stable, volatile = provenance(cpu_target=target.cpu_name(), threads=engine.threads)
     attributes = describe(instance) | {
         "seed": seed, "steps": steps, "every": every, "snapshot_every": snapshot_every,
@@ -144,7 +147,7 @@ def run(
 
 
 def whole_number(name: str, value: Any, low: int, high: int | None = None) -> int:
-    """The value as a Python int; ``InputError`` unless it is a whole number within the bounds."""
+    """Return the value as a Python int; ``InputError`` unless it is a whole number within the bounds."""
     try:
         number = None if isinstance(value, bool) else operator.index(value)
     except TypeError:
@@ -156,30 +159,38 @@ def whole_number(name: str, value: Any, low: int, high: int | None = None) -> in
 
 
 def checked_path(out: str | Path, overwrite: bool) -> Path:
-    """The path to write to; ``InputError`` when there can be no new file: no folder, or something there already."""
+    """Return the path to write to; ``InputError`` when no file can be made there."""
     from simengine.store.files import parts_of
 
     if not isinstance(out, str | os.PathLike) or not str(out):
         raise InputError(f"out: got {shown(out)}, allowed is the path of a file")
     path = Path(out)
     parent, parts = path.parent, parts_of(path)
+    reason = ""
     try:
         if path.is_dir():
-            raise InputError(f"out: {path} is a folder; give the path of a file in it")
-        if not parent.is_dir():
+            reason = "it is a folder; give the path of a file in it"
+        elif not parent.is_dir():
             reason = f"{parent} is a file, not a folder" if parent.exists() else f"there is no folder {parent}"
-            raise InputError(f"out: cannot write {path}: {reason}")
-        if not overwrite and path.exists():
-            raise InputError(f"out: {path} exists; choose another name, or overwrite it ({OVERWRITE})")
-        if not overwrite and parts.exists():
-            raise InputError(f"out: {parts} holds an unfinished run; choose another name, or overwrite it ({OVERWRITE})")
+        elif not overwrite and path.exists():
+            reason = f"it exists; choose another name, or overwrite it ({OVERWRITE})"
+        elif not overwrite and parts.exists():
+            reason = f"{parts} holds an unfinished run; choose another name, or overwrite it ({OVERWRITE})"
     except (OSError, ValueError) as error:
-        raise InputError(f"out: cannot write {path}: {getattr(error, 'strerror', None) or error}") from None
+        reason = getattr(error, "strerror", None) or str(error)
+    if reason:
+        raise InputError(f"out: cannot write {shown_path(path)}: {reason}")
     return path
 
 
+def shown_path(path: Path) -> str:
+    """Return a path in one short line."""
+    text = str(path)
+    return text if len(text) <= LONGEST_PATH and text.isprintable() else shown(text)
+
+
 def _begun(path: Path, layout: Layout, attributes: Mapping[str, Any], volatile: Mapping[str, Any], overwrite: bool) -> RunWriter:
-    """Open the run's file; ``InputError`` when the path cannot be written, ``StoreError`` when the disk is full or broken."""
+    """Open the run's file; ``InputError`` for a path that cannot be written, ``StoreError`` for a full disk."""
     from simengine.store.writer import RunWriter
 
     try:
@@ -189,7 +200,7 @@ def _begun(path: Path, layout: Layout, attributes: Mapping[str, Any], volatile: 
             raise
         raise InputError(f"out: {error}") from None
     except ValueError as error:
-        raise InputError(f"out: cannot write {shown(str(path))}: {error}") from None
+        raise InputError(f"out: cannot write {shown_path(path)}: {error}") from None
 
 
 def describe(scenario: Scenario) -> dict[str, Any]:
@@ -206,7 +217,7 @@ def describe(scenario: Scenario) -> dict[str, Any]:
     }
     attributes |= {f"parameter_{name}": value for name, value in scenario.values.items()}
     attributes["parameter_units"] = {name: declared[name].unit for name in scenario.values}
-    return {name: value for name, value in attributes.items()}
+    return attributes
 
 
 def source_hash(scenario: type[Scenario]) -> str:

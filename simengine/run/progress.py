@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from types import TracebackType
 from typing import Any, Self
@@ -60,6 +61,28 @@ class Progress:
         )  # fmt: skip
         self._task = self._bar.add_task(self.title, total=self.steps, rate="")
         self._bar.start()
+
+
+class CompileNotice:
+    """Says, where a bar may be shown, that a scenario is being compiled when that takes longer than a moment."""
+
+    def __init__(self, shown: bool) -> None:
+        enabled = shown and sys.stderr.isatty()
+        self._timer = threading.Timer(PATIENCE, self._say) if enabled else None
+
+    def __enter__(self) -> Self:
+        if self._timer is not None:
+            self._timer.daemon = True
+            self._timer.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    @staticmethod
+    def _say() -> None:
+        print("compiling the scenario; the next run finds it ready", file=sys.stderr)
 
 
 def _readable(rate: float) -> str:

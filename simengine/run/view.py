@@ -19,6 +19,9 @@ Array = NDArray[Any]
 class PopulationView:
     """The living agents of one population by ascending id; fields are attributes, (n,) or (n, components)."""
 
+    _state: PopulationState
+    _writable: bool
+
     def __init__(self, state: PopulationState, *, writable: bool = False) -> None:
         object.__setattr__(self, "_state", state)
         object.__setattr__(self, "_writable", writable)
@@ -26,12 +29,12 @@ class PopulationView:
     @property
     def ids(self) -> Array:
         """The agents' ids, ascending."""
-        return self._state.living_ids()  # type: ignore[no-any-return]
+        return self._state.living_ids()
 
     @property
     def size(self) -> int:
         """How many live."""
-        return self._state.living  # type: ignore[no-any-return]
+        return self._state.living
 
     def __len__(self) -> int:
         return self.size

@@ -68,10 +68,10 @@ class Parameter:
     @property
     def bounds(self) -> str:
         """The bounds in words, for instance ``0 <= value < 1``; empty when there are none."""
-        left = "" if self.low is None else f"{self.low:.12g} <= "
-        left = left if self.above is None else f"{self.above:.12g} < "
-        right = "" if self.high is None else f" <= {self.high:.12g}"
-        right = right if self.below is None else f" < {self.below:.12g}"
+        left = "" if self.low is None else f"{self.low:.15g} <= "
+        left = left if self.above is None else f"{self.above:.15g} < "
+        right = "" if self.high is None else f" <= {self.high:.15g}"
+        right = right if self.below is None else f" < {self.below:.15g}"
         return f"{left}value{right}" if left or right else ""
 
     @property

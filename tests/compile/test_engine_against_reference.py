@@ -43,7 +43,7 @@ from simengine import (
 )
 
 
-def society(dynamic: bool, order: Any) -> type[Scenario]:
+def society(dynamic: bool) -> type[Scenario]:
     """People who live in villages, follow leaders, meet, give, are born and die: every relation at once."""
 
     class Society(Scenario):
@@ -148,7 +148,6 @@ def society(dynamic: bool, order: Any) -> type[Scenario]:
             people,
             after=(all_of_them, a_stranger, strangers, celebrities, villagers, friends, passer_by, around, partner,
                    listen, look_back, dwell),
-            order=order,
         )
         def live(me, people, new, acc, p, step, draw):
             code = acc.r0 + 3 * acc.r1 + 5 * acc.r3 + 7 * acc.rw + 11 * acc.rm + 13 * acc.rk + 17 * acc.rn
@@ -197,19 +196,99 @@ def society(dynamic: bool, order: Any) -> type[Scenario]:
     return Society
 
 
-STATIC = society(dynamic=False, order="synchronous")
-DYNAMIC = society(dynamic=True, order="synchronous")
-SOCIETIES = {
-    "static, synchronous": STATIC,
-    "dynamic, synchronous": DYNAMIC,
-    "static, sequential": society(dynamic=False, order="sequential"),
-    "dynamic, shuffled": society(dynamic=True, order="shuffled"),
-    "dynamic, events": society(dynamic=True, order=events("room")),
+def market(dynamic: bool, order: Any) -> type[Scenario]:
+    """People who trade one after another; some die of it, and later ones must see that."""
+
+    class Market(Scenario):
+        n_people: int = param(12, low=0)
+        turns: int = param(10, low=0)
+        death: float = param(0.2, low=0, high=1)
+
+        houses = population(size=3, stock=field(int))
+        people = population(
+            size="n_people",
+            capacity=40 if dynamic else None,
+            mark=field(int),
+            wealth=field(int),
+            house=reference(houses),
+            rival=reference(),
+            place=vector(2),
+        )
+        three = Random(people, k=3)
+        mates = Mates(people.house)
+        near = Space(people.place, reach=0.3, box=1.0)
+        rivals = Chosen(people.rival)
+        pairs = Matching(people)
+
+        def start(self, houses: Any, people: Any, draw: Any) -> None:
+            d = draw.of(people)
+            people.mark[:] = d.integer("mark", 1, 1_000_000)
+            people.wealth[:] = d.integer("wealth", 1, 100)
+            people.house[:] = d.integer("house", 0, 4) - 1
+            people.rival[:] = d.integer("rival", 0, len(people) + 1) - 1 if len(people) else 0
+            people.place[:] = d.uniform("place", components=2)
+
+        @gather(three, seen=running(0), richest=running(-1))
+        def look(me, other, people, acc, draw):
+            acc.seen = acc.seen * 31 + people.wealth[other]
+            if draw.uniform("notice") < 0.9:
+                acc.richest = other
+
+        @gather(near, nearby=running(0), gap=running(0.0))
+        def around(me, other, distance, people, acc):
+            acc.nearby = acc.nearby * 31 + people.wealth[other]
+            acc.gap = 0.5 * acc.gap + distance
+
+        @update(people, after=(look, around), order=order)
+        def trade(me, people, new, acc, draw, p):
+            new.wealth[me] += acc.seen % 7 + acc.nearby % 5
+            new.place[me, 0] += 0.25 * draw.uniform("east") + 0.01 * acc.gap
+            if acc.richest >= 0 and draw.uniform("turn") < 0.7:
+                new.wealth[acc.richest] -= 1
+                new.rival[acc.richest] = me
+                new.rival[me] = acc.richest
+
+        @gather(mates, m=running(0))
+        def household(me, other, people, acc):
+            acc.m = acc.m * 31 + people.wealth[other]
+
+        @gather(rivals, r=running(0))
+        def watch(me, other, people, acc):
+            acc.r = acc.r * 31 + people.wealth[other]
+
+        @gather(pairs, q=running(0))
+        def meet(me, other, people, acc):
+            acc.q = acc.q * 31 + people.wealth[other]
+
+        @update(people, after=(household, watch, meet), order=order)
+        def settle(me, people, new, acc, draw):
+            new.wealth[me] = (people.wealth[me] + acc.m + 3 * acc.r + 5 * acc.q) % 1000
+            if draw.uniform("move") < 0.3:
+                new.house[me] = draw.integer("house", -1, 3)
+
+        if dynamic:
+
+            @update(people, order=order)
+            def duel(me, people, new, draw, p):
+                if draw.uniform("luck") < p.death:
+                    if people.rival[me] >= 0:
+                        new.alive[me] = False
+                    else:
+                        new.wealth[me] += 1
+
+    return Market
+
+
+SOCIETIES = {"static": society(dynamic=False), "dynamic": society(dynamic=True)}
+MARKETS = {
+    "static, sequential": market(dynamic=False, order="sequential"),
+    "dynamic, shuffled": market(dynamic=True, order="shuffled"),
+    "dynamic, events": market(dynamic=True, order=events("turns")),
 }
 
 
 @pytest.mark.parametrize("kind", SOCIETIES)
-def test_every_relation_and_order_steps_as_the_reference_does(kind: str) -> None:
+def test_every_relation_steps_as_the_reference_does(kind: str) -> None:
     scenario = SOCIETIES[kind]
 
     @given(n=st.integers(0, 14), seed=st.integers(0, 2**64 - 1), villages=st.integers(1, 4), steps=st.integers(0, 4))
@@ -220,6 +299,18 @@ def test_every_relation_and_order_steps_as_the_reference_does(kind: str) -> None
     agrees()
 
 
-def test_a_population_that_dies_out_and_one_that_grows_step_as_the_reference_does() -> None:
-    for death in (0.0, 0.5, 1.0):
-        assert_engine_agrees(DYNAMIC, 3, 6, n_people=8, death=death, room=200)
+@pytest.mark.parametrize("kind", MARKETS)
+def test_every_order_steps_as_the_reference_does(kind: str) -> None:
+    scenario = MARKETS[kind]
+
+    @given(n=st.integers(0, 14), seed=st.integers(0, 2**64 - 1), turns=st.integers(0, 20), steps=st.integers(0, 4))
+    @settings(max_examples=12)
+    def agrees(n: int, seed: int, turns: int, steps: int) -> None:
+        assert_engine_agrees(scenario, seed, steps, n_people=n, turns=turns)
+
+    agrees()
+
+
+@pytest.mark.parametrize("death", [0.0, 0.5, 1.0])
+def test_a_population_that_grows_or_dies_out_steps_as_the_reference_does(death: float) -> None:
+    assert_engine_agrees(SOCIETIES["dynamic"], 3, 6, n_people=8, death=death, room=200)
