@@ -136,7 +136,7 @@ def __dir__() -> list[str]:
 
 
 class _Package(types.ModuleType):
-    """Keeps ``simengine.run`` the function: importing anything of the package of that name would put it in its place."""
+    """Keeps ``simengine.run`` the function, in whose place the import system puts the package of that name."""
 
     @property
     def run(self) -> Any:

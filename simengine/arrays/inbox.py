@@ -24,25 +24,32 @@ def combine_total_integers(to, value, inbox):  # type: ignore[no-untyped-def]
 
 
 @jit
-def combine_total_floats(to, value, inbox):  # type: ignore[no-untyped-def]
-    """Add values to their receivers' sums, each sum exact and rounded once."""
+def combine_total_floats(sites, values, inbox):  # type: ignore[no-untyped-def]
+    """Add values to their receivers' sums, each sum exact and rounded once.
+
+    ``sites`` and ``values`` are tuples of arrays, one ``to`` and its values for each place in the author's function
+    that sends.
+    """
     starts = np.zeros(inbox.shape[0] + 1, np.int64)
-    for sender in range(to.shape[0]):
-        if to[sender] >= 0:
-            starts[to[sender] + 1] += 1
+    for site in range(len(sites)):
+        to = sites[site]
+        for sender in range(to.shape[0]):
+            if to[sender] >= 0:
+                starts[to[sender] + 1] += 1
     for receiver in range(inbox.shape[0]):
         starts[receiver + 1] += starts[receiver]
     listed = np.empty(starts[inbox.shape[0]], np.float64)
     place = starts.copy()
-    for sender in range(to.shape[0]):
-        if to[sender] >= 0:
-            listed[place[to[sender]]] = value[sender]
-            place[to[sender]] += 1
+    for site in range(len(sites)):
+        to, value = sites[site], values[site]
+        for sender in range(to.shape[0]):
+            if to[sender] >= 0:
+                listed[place[to[sender]]] = value[sender]
+                place[to[sender]] += 1
     for receiver in range(inbox.shape[0]):
         first, last = starts[receiver], starts[receiver + 1]
         if last > first:
             accumulator = new_accumulator()
-            add(accumulator, inbox[receiver])
             for index in range(first, last):
                 add(accumulator, listed[index])
             inbox[receiver] = rounded(accumulator)

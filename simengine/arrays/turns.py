@@ -138,5 +138,11 @@ def moved(me, here, d, lengths, limit2, table, rows, place_of, home, strays):  #
             place_of[me] = stray
             place = stray
     for axis in range(d):
-        table[axis, place] = here[axis]
+        x = here[axis]
+        if place < strays[1]:
+            # Across the border of a periodic box the entry stays on the side of its cell.
+            offset = x - home[axis, place]
+            x = x - lengths[axis] if offset > 0.5 * lengths[axis] else x
+            x = x + lengths[axis] if offset < -0.5 * lengths[axis] else x
+        table[axis, place] = x
     return place

@@ -33,20 +33,36 @@ def run(
     settings: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="NAME=VALUE", help="A parameter of the scenario; repeat it for several. See simengine describe."
+            "--set",
+            metavar="NAME=VALUE",
+            help="A parameter of the scenario; repeat it for several. See simengine describe.",
         ),
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(metavar="N", parser=whole, help="The most steps to run. By default the scenario's own.", show_default=False)
+        int | None,
+        typer.Option(
+            metavar="N", parser=whole, help="The most steps to run. By default the scenario's own.", show_default=False
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", parser=whole, help="With scenario and parameters, all the result depends on.")] = 0,
+    seed: Annotated[
+        int, typer.Option(metavar="N", parser=whole, help="With scenario and parameters, all the result depends on.")
+    ] = 0,
     every: Annotated[int, typer.Option(metavar="N", parser=whole, help="Record the observables every N steps.")] = 1,
     snapshot_every: Annotated[
-        int | None, typer.Option(metavar="N", parser=whole, help="Record all agents every N steps. By default never.", show_default=False)
+        int | None,
+        typer.Option(
+            metavar="N", parser=whole, help="Record all agents every N steps. By default never.", show_default=False
+        ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="FILE", show_default=False, help="The NetCDF file to write. By default SCENARIO-SEED.nc."),
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            show_default=False,
+            help="The NetCDF file to write. By default SCENARIO-SEED.nc.",
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file, or an unfinished run of its name.")] = False,
     start: Annotated[
@@ -59,7 +75,12 @@ def run(
     ] = None,
     threads: Annotated[
         int | None,
-        typer.Option(metavar="N", parser=whole, show_default=False, help="Never changes the result. By default 1, or all processors for many agents."),
+        typer.Option(
+            metavar="N",
+            parser=whole,
+            show_default=False,
+            help="Never changes the result. By default 1, or all processors for many agents.",
+        ),
     ] = None,
     storage_order: Annotated[
         Literal["auto", "by_id", "by_cell"], typer.Option(help="How agents lie in memory. Never changes the result.")
@@ -125,7 +146,7 @@ def describe(scenario: NAME) -> None:
 
 
 def usage_error(error: Exception) -> str | None:
-    """The one line that says what is wrong with the words of a command, or ``None`` for any other error."""
+    """Return the one line that says what is wrong with the words of a command, or ``None`` for any other error."""
     if not isinstance(error, _usage_errors()):
         return None
     given: Any = error
@@ -138,5 +159,5 @@ def usage_error(error: Exception) -> str | None:
 
 
 def _usage_errors() -> type[Exception]:
-    """The base of the parser's errors, which typer exports only through this one."""
+    """Return the base of the parser's errors, which typer exports only through this one."""
     return next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")

@@ -70,13 +70,13 @@ def perform(request: Request) -> None:
 
 
 def label(scenario: str) -> str:
-    """The first part of the file's name: the scenario's name, or that of its file."""
+    """Return the first part of the file's name: the scenario's name, or that of its file."""
     name = scenario.rpartition(":")[0] if ".py:" in scenario else scenario
     return Path(name).stem if name.endswith(".py") else name
 
 
 def remains(out: Path) -> str:
-    """What of a run that failed can be opened, as the end of a message."""
+    """Say what of a run that failed can be opened, as the end of a message."""
     from simengine.store.files import parts_of
 
     parts = parts_of(out)
@@ -95,7 +95,7 @@ def remains(out: Path) -> str:
 
 
 def _authors(error: Exception, scenario: type[Scenario], out: Path) -> Exception:
-    """An error in the author's own Python functions as one line with its place; any other as it is."""
+    """Return an error in the author's own Python functions as one line with its place; any other as it is."""
     lines = registry.own_lines(error, source(scenario))
     if not lines:
         return error
@@ -105,7 +105,7 @@ def _authors(error: Exception, scenario: type[Scenario], out: Path) -> Exception
 
 
 def source(scenario: type[Scenario]) -> Path:
-    """The file that defines a scenario."""
+    """Return the file that defines a scenario."""
     return Path(inspect.getsourcefile(scenario) or "")
 
 
@@ -122,10 +122,18 @@ def summarise(scenario: type[Scenario], dataset: xarray.Dataset, out: Path, elap
     agents = agent_counts(scenario, dataset)
     rows = [
         ("scenario", f"{scenario.__name__}: {scenario.summary()}"),
-        ("steps", f"{steps} (stopped: {attributes['stop_reason']})" if attributes["stop_reason"] != "steps" else f"{steps} (all)"),
+        (
+            "steps",
+            f"{steps} (stopped: {attributes['stop_reason']})"
+            if attributes["stop_reason"] != "steps"
+            else f"{steps} (all)",
+        ),
         ("seed", str(attributes["seed"])),
         ("populations", ", ".join(f"{count:.6g} {name}" for name, count in agents.items())),
-        ("wall time", f"{readable_time(wall)} running, {readable_time(max(elapsed - wall, 0.0))} starting and compiling"),
+        (
+            "wall time",
+            f"{readable_time(wall)} running, {readable_time(max(elapsed - wall, 0.0))} starting and compiling",
+        ),
     ]
     if steps and wall > 0:
         rows.append(("speed", f"{readable_rate(sum(agents.values()) * steps / wall)} agent-steps/s, records included"))
@@ -138,7 +146,7 @@ def summarise(scenario: type[Scenario], dataset: xarray.Dataset, out: Path, elap
 
 
 def agent_counts(scenario: type[Scenario], dataset: xarray.Dataset) -> dict[str, float]:
-    """How many agents each population had; the mean over the records where agents are born and die."""
+    """Count how many agents each population had; the mean over the records where agents are born and die."""
     found: dict[str, float] = {}
     for name, population in scenario.declaration.populations.items():
         if population.dynamic:
@@ -150,15 +158,17 @@ def agent_counts(scenario: type[Scenario], dataset: xarray.Dataset) -> dict[str,
 
 
 def observable_rows(dataset: xarray.Dataset) -> list[tuple[str, ...]]:
-    """Name, last value, mean of the second half, unit and long name of every time series."""
+    """List name, last value, mean of the second half, unit and long name of every time series."""
     import numpy as np
 
     steps = dataset["step"].values
     second_half = steps >= steps[-1] / 2 if len(steps) else np.zeros(0, bool)
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for key, variable in dataset.data_vars.items():
         name = str(key)
-        if variable.dims[:1] != ("time",) or any(name.removesuffix(end) in dataset for end in COMPANIONS if name.endswith(end)):
+        if variable.dims[:1] != ("time",) or any(
+            name.removesuffix(end) in dataset for end in COMPANIONS if name.endswith(end)
+        ):
             continue
         unit, long_name = str(variable.attrs.get("units", "")), str(variable.attrs.get("long_name", ""))
         if variable.ndim > 1:

@@ -15,7 +15,7 @@ SEVERAL = re.compile(r"[,;\s]\s*[A-Za-z_]\w*=")
 
 
 def parameters(scenario: type[Scenario], settings: Sequence[str], stray: Sequence[str] = ()) -> dict[str, Any]:
-    """The parameters that ``--set`` gives, as values of their types; ``stray`` are words that belong to no option.
+    """Return the parameters that ``--set`` gives, by type; ``stray`` are words that belong to no option.
 
     Raises
     ------
@@ -35,7 +35,9 @@ def parameters(scenario: type[Scenario], settings: Sequence[str], stray: Sequenc
             raise InputError(f"--set {setting!r}: give one parameter as NAME=VALUE")
         if name not in declared.parameters and name in RUN_KEYWORDS:
             option = {"overwrite": "force", "scenario": "help"}.get(name, name.replace("_", "-"))
-            raise InputError(f"--set {setting!r}: {name} is no parameter of the scenario but an option of the run; see --{option}")
+            raise InputError(
+                f"--set {setting!r}: {name} is no parameter of the scenario but an option of the run; see --{option}"
+            )
         declared.check_names([name])
         if name in found:
             raise InputError(f"--set {setting!r}: {name} is set twice")

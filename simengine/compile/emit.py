@@ -17,7 +17,6 @@ from simengine.relations.base import Code, Relation
 from simengine.scenario.phases import Accumulator, AgentPhase, Birth, Combine, Decision, Events, Gather, Send, Update
 from simengine.scenario.population import Field, FieldReference, Population
 
-TOTAL_KINDS = {float: "_floats", int: "_integers"}
 EMPTY_INBOX = {
     ("total", float): "0.0",
     ("total", int): "0",
@@ -429,8 +428,14 @@ def emit_send(
             into = names.array(receiver.name, inbox, 0)
             code.line(f"{into}[:] = {EMPTY_INBOX[combine.rule, combine.dtype]}")
             sites = [result for result in messages if result.name == f"{inbox}_to"]
+            if (combine.rule, combine.dtype) == ("total", float) and sites:
+                total = names.imports("simengine.arrays.inbox", "combine_total_floats")
+                to = "".join(f"{buffer_of(site)}, " for site in sites)
+                values = "".join(f"{buffer_of(Result('message', f'{inbox}_value', site.component))}, " for site in sites)
+                code.line(f"{total}(({to}), ({values}), {into})")
+                continue
             for result in sites:
-                rule = combine.rule + TOTAL_KINDS[combine.dtype] if combine.rule == "total" else combine.rule
+                rule = "total_integers" if combine.rule == "total" else combine.rule
                 function = names.imports("simengine.arrays.inbox", f"combine_{rule}")
                 arguments = [buffer_of(result)]
                 if combine.takes_value:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from simengine.compile.lower import Lowered
 
+# Sums of 2**32 of these stay below 2**53, up to which float64 counts exactly.
+LARGEST_COUNTED = 2**20
 SQUARE_ROOTS = {("math", "sqrt"), ("np", "sqrt"), ("numpy", "sqrt")}
 
 
@@ -32,7 +34,7 @@ def lane_form(lowered: Lowered) -> LaneForm | None:
     function = ast.parse(lowered.source).body[0]
     assert isinstance(function, ast.FunctionDef)
     try:
-        body = _Rewriting({result.variable for result in lowered.results}, function).run()
+        body = _Rewriting({result.variable for result in lowered.results}, function, lowered.booleans, lowered.whole).run()
     except NotLanes:
         return None
     name = f"{lowered.name}_lanes"
@@ -49,11 +51,14 @@ def lane_form(lowered: Lowered) -> LaneForm | None:
 class _Rewriting:
     """The rewriting of one function body."""
 
-    def __init__(self, accumulators: set[str], function: ast.FunctionDef) -> None:
+    def __init__(
+        self, accumulators: set[str], function: ast.FunctionDef, booleans: frozenset[str], whole: frozenset[str]
+    ) -> None:
         self.accumulators = accumulators
+        self.whole = whole
         self.function = function
         self.known = {argument.arg for argument in function.args.args}
-        self.masks: set[str] = set()
+        self.masks: set[str] = set(booleans)
         self.branches = 0
         self.lines: list[ast.stmt] = []
 
@@ -91,6 +96,8 @@ class _Rewriting:
     def assign(self, name: str, value: ast.expr, mask: str) -> None:
         is_mask = self.is_mask(value)
         lowered = self.expression(value)
+        if name in self.whole and not _adds_whole_number(name, value):
+            raise NotLanes
         if name in self.accumulators or (mask != "live" and name in self.known):
             if is_mask:
                 raise NotLanes
@@ -119,10 +126,20 @@ class _Rewriting:
     def is_mask(self, node: ast.expr) -> bool:
         if isinstance(node, ast.Name):
             return node.id in self.masks
+        if isinstance(node, ast.Constant):
+            return isinstance(node.value, bool)
         return isinstance(node, ast.Compare | ast.BoolOp) or (isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not))
 
     def condition(self, node: ast.expr) -> ast.expr:
-        if not self.is_mask(node) and not isinstance(node, ast.Name):
+        if not self.is_mask(node):
+            if not isinstance(node, ast.Name):
+                raise NotLanes
+            return ast.Compare(node, [ast.NotEq()], [ast.Constant(0)])
+        return self.expression(node)
+
+    def number(self, node: ast.expr) -> ast.expr:
+        """An operand of arithmetic, where truth values cannot stand on lanes."""
+        if self.is_mask(node):
             raise NotLanes
         return self.expression(node)
 
@@ -136,12 +153,12 @@ class _Rewriting:
                 raise NotLanes
             if not isinstance(node.op, ast.Add | ast.Sub | ast.Mult | ast.Div):
                 raise NotLanes
-            return ast.BinOp(self.expression(node.left), node.op, self.expression(node.right))
+            return ast.BinOp(self.number(node.left), node.op, self.number(node.right))
         if isinstance(node, ast.UnaryOp):
             if isinstance(node.op, ast.Not):
                 return _negated(self.condition(node.operand))
             if isinstance(node.op, ast.USub):
-                return ast.UnaryOp(node.op, self.expression(node.operand))
+                return ast.UnaryOp(node.op, self.number(node.operand))
             raise NotLanes
         if isinstance(node, ast.Compare):
             return self.comparison(node)
@@ -162,7 +179,7 @@ class _Rewriting:
 
     def comparison(self, node: ast.Compare) -> ast.expr:
         allowed = ast.Lt | ast.LtE | ast.Gt | ast.GtE | ast.Eq | ast.NotEq
-        sides = [self.expression(side) for side in [node.left, *node.comparators]]
+        sides = [self.number(side) for side in [node.left, *node.comparators]]
         joined: ast.expr | None = None
         for left, operator, right in zip(sides, node.ops, sides[1:], strict=False):
             if not isinstance(operator, allowed):
@@ -175,7 +192,7 @@ class _Rewriting:
     def call(self, node: ast.Call) -> ast.expr:
         if node.keywords:
             raise NotLanes
-        arguments = [self.expression(argument) for argument in node.args]
+        arguments = [self.number(argument) for argument in node.args]
         function = node.func
         if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name):
             if (function.value.id, function.attr) in SQUARE_ROOTS:
@@ -197,6 +214,19 @@ def _select(condition: ast.expr, chosen: ast.expr, otherwise: ast.expr) -> ast.e
 
 def _negated(condition: ast.expr) -> ast.expr:
     return ast.BinOp(condition, ast.BitXor(), ast.Constant(True))
+
+
+def _adds_whole_number(name: str, value: ast.expr) -> bool:
+    """Whether the new value is the old one plus or minus a small constant; lanes hold these exactly."""
+    return (
+        isinstance(value, ast.BinOp)
+        and isinstance(value.op, ast.Add | ast.Sub)
+        and isinstance(value.left, ast.Name)
+        and value.left.id == name
+        and isinstance(value.right, ast.Constant)
+        and type(value.right.value) is int
+        and abs(value.right.value) <= LARGEST_COUNTED
+    )
 
 
 def _without_returns(body: list[ast.stmt]) -> list[ast.stmt]:

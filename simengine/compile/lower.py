@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import copy
 import inspect
+import re
 import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field as dataclass_field
@@ -23,6 +24,12 @@ from simengine.scenario.phases import Birth, Decision, Gather, Phase, Send
 from simengine.scenario.population import Field, Population
 
 UNROLL_LIMIT = 16
+# What generated code calls its own variables; an author's variables of such names are renamed.
+GENERATED_PREFIXES = (
+    "acc", "p", "key", "offset", "direction", "new", "child", "message", "value", "test", "when", "else", "part",
+    "engine", "local", "_draw",
+)  # fmt: skip
+GENERATED_NAMES = ("me", "other", "id", "other_id", "step", "distance", "live")
 
 
 @dataclass(frozen=True)
@@ -73,7 +80,10 @@ class Result:
 
 @dataclass
 class Lowered:
-    """A lowered function: its source text, arguments and results, and where each of its lines came from."""
+    """A lowered function: its source text, arguments and results, and where each of its lines came from.
+
+    ``booleans`` are the arguments that hold truth values, ``whole`` the accumulators that hold integers.
+    """
 
     name: str
     source: str
@@ -83,6 +93,8 @@ class Lowered:
     path: str
     lines: dict[int, int] = dataclass_field(default_factory=dict)
     writes_others: set[tuple[str, str, int]] = dataclass_field(default_factory=set)
+    booleans: frozenset[str] = frozenset()
+    whole: frozenset[str] = frozenset()
 
 
 class Lowering(ast.NodeTransformer):
@@ -95,7 +107,7 @@ class Lowering(ast.NodeTransformer):
         other: Population | None,
         populations: Mapping[str, Population],
         accumulators: Mapping[str, Any],
-        parameters: set[str],
+        parameters: Mapping[str, Any],
         static: Mapping[str, Any],
         sequential: bool,
     ) -> None:
@@ -111,6 +123,8 @@ class Lowering(ast.NodeTransformer):
         self.results: dict[Result, None] = {}
         self.writes_others: set[tuple[str, str, int]] = set()
         self.written_elsewhere: set[str] = set()
+        self.sites: dict[str, int] = {}
+        self.loops = 0
         self.path = inspect.getsourcefile(phase.function) or "<unknown>"
         try:
             lines, self.first_line = inspect.getsourcelines(phase.function)
@@ -122,6 +136,8 @@ class Lowering(ast.NodeTransformer):
             raise ScenarioError(f"{phase.where}: a {phase.kind} is a plain function (def)")
         self.definition = definition
         self.roles = [argument.arg for argument in definition.args.args]
+        taken = re.compile(rf"({'|'.join([*GENERATED_PREFIXES, *populations])})_|({'|'.join(GENERATED_NAMES)})$")
+        _Renamed(taken, set(self.roles)).visit(definition)
         self.assigned = {n.id for n in ast.walk(definition) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
         self.folded: list[tuple[Callable[..., Any], str, Any]] = []
 
@@ -140,6 +156,11 @@ class Lowering(ast.NodeTransformer):
                 lowered.append(ast.Return(self.returned(ast.Constant(False if isinstance(phase, Birth) else 0))))
             else:
                 lowered.append(ast.Return(self.returned(None)))
+        if isinstance(phase, Send):
+            # Every path returns all messages, those of sends further down included.
+            for node in [node for statement in lowered for node in ast.walk(statement)]:
+                if isinstance(node, ast.Return):
+                    node.value = self.returned(None)
         prologue: list[ast.stmt] = []
         for result in self.results:
             start = self.initial(result)
@@ -160,7 +181,7 @@ class Lowering(ast.NodeTransformer):
         resolved.sources += self.folded
         return Lowered(
             name, source, list(self.arguments), list(self.results), resolved, self.path,
-            _line_map(function, source, self.first_line), self.writes_others,
+            _line_map(function, source, self.first_line), self.writes_others, self.booleans(), self.whole(),
         )  # fmt: skip
 
     def declare_results(self) -> None:
@@ -187,19 +208,8 @@ class Lowering(ast.NodeTransformer):
                 for component in range(declared.rows):
                     self.results[Result(owner, name, component)] = None
         if isinstance(phase, Send):
-            sites: dict[str, int] = {}
-            for node in ast.walk(self.definition):
-                if isinstance(node, ast.Call) and _attribute_of(node.func, "send"):
-                    assert isinstance(node.func, ast.Attribute)
-                    inbox = node.func.attr
-                    if inbox not in phase.inboxes:
-                        self.fail(node, f"send has no inbox {inbox!r}{nearest(inbox, phase.inboxes)}")
-                    site = sites.setdefault(inbox, 0)
-                    sites[inbox] += 1
-                    node.simengine_site = site  # type: ignore[attr-defined]
-                    self.results[Result("message", f"{inbox}_to", site)] = None
-                    if phase.inboxes[inbox].takes_value:
-                        self.results[Result("message", f"{inbox}_value", site)] = None
+            for inbox in phase.inboxes:
+                self.sites[inbox] = 0
 
     def initial(self, result: Result) -> ast.expr | None:
         """What a result holds before the author's first statement."""
@@ -229,6 +239,25 @@ class Lowering(ast.NodeTransformer):
             return parts[0]
         return ast.Tuple(parts, ast.Load())
 
+    def booleans(self) -> frozenset[str]:
+        """The arguments that hold truth values."""
+        found = set()
+        for argument in self.arguments:
+            if argument.kind == "field":
+                owner = self.populations[argument.owner]
+                if (owner.fields | owner.inboxes)[argument.name].dtype is bool:
+                    found.add(argument.variable)
+            elif argument.kind == "parameter" and isinstance(self.parameters[argument.name], bool):
+                found.add(argument.variable)
+        return frozenset(found)
+
+    def whole(self) -> frozenset[str]:
+        """The accumulators that hold integers."""
+        if not isinstance(self.phase, Gather):
+            return frozenset()
+        declared = self.phase.accumulators
+        return frozenset(r.variable for r in self.results if r.kind == "accumulator" and declared[r.name].dtype is int)
+
     # -- bookkeeping --------------------------------------------------------------------------------------------
 
     def need(self, argument: Argument) -> ast.Name:
@@ -252,7 +281,7 @@ class Lowering(ast.NodeTransformer):
     def visit_For(self, node: ast.For) -> Any:  # noqa: N802
         values = self.constant_range(node)
         if values is None:
-            return self.generic_visit(node)
+            return self.visit_loop(node)
         assert isinstance(node.target, ast.Name)
         unrolled: list[ast.stmt] = []
         for value in values:
@@ -261,6 +290,14 @@ class Lowering(ast.NodeTransformer):
                 copied = replace.visit(copy.deepcopy(statement))
                 unrolled.extend(_as_list(self.visit(copied)))
         return unrolled
+
+    def visit_loop(self, node: ast.For | ast.While) -> Any:
+        self.loops += 1
+        self.generic_visit(node)
+        self.loops -= 1
+        return node
+
+    visit_While = visit_loop  # noqa: N815
 
     def constant_range(self, node: ast.For) -> range | None:
         if not (
@@ -349,15 +386,24 @@ class Lowering(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def message(self, call: ast.Call) -> list[ast.stmt]:
+        if not isinstance(self.phase, Send):
+            self.fail(call, "only a send phase sends")
         assert isinstance(self.phase, Send) and isinstance(call.func, ast.Attribute)
         inbox = call.func.attr
+        if inbox not in self.phase.inboxes:
+            self.fail(call, f"send has no inbox {inbox!r}{nearest(inbox, self.phase.inboxes)}")
+        if self.loops:
+            self.fail(call, f"a send inside a loop needs `for … in range(number)` with at most {UNROLL_LIMIT} rounds, without break")
         combine = self.phase.inboxes[inbox]
         expected = 2 if combine.takes_value else 1
         if len(call.args) != expected or call.keywords:
             signature = f"send.{inbox}(to, value)" if combine.takes_value else f"send.{inbox}(to)"
             self.fail(call, f"call it as {signature}")
-        site: int = call.simengine_site  # type: ignore[attr-defined]
+        site = self.sites[inbox]
+        self.sites[inbox] += 1
         names = [f"{inbox}_to", f"{inbox}_value"][:expected]
+        for name in names:
+            self.results[Result("message", name, site)] = None
         return [
             ast.copy_location(
                 ast.Assign([ast.Name(Result("message", name, site).variable, ast.Store())], self.visit(value)), call
@@ -580,6 +626,23 @@ class _Substitute(ast.NodeTransformer):
 
     def visit_Name(self, node: ast.Name) -> ast.expr:  # noqa: N802
         return ast.copy_location(ast.Constant(self.value), node) if node.id == self.name else node
+
+
+class _Renamed(ast.NodeTransformer):
+    """Rename the function's variables that match a pattern."""
+
+    def __init__(self, taken: re.Pattern[str], roles: set[str]) -> None:
+        self.taken, self.roles = taken, roles
+        self.renamed: set[str] = set()
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:  # noqa: N802
+        stored = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        self.renamed = {name for name in stored - self.roles if self.taken.match(name)}
+        self.generic_visit(node)
+        return node
+
+    def visit_Name(self, node: ast.Name) -> ast.Name:  # noqa: N802
+        return ast.copy_location(ast.Name(f"local_{node.id}", node.ctx), node) if node.id in self.renamed else node
 
 
 def _static(node: ast.expr) -> tuple[bool, Any]:

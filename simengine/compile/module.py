@@ -89,7 +89,7 @@ class ModuleWriter:
                 me, other, accumulators = phase.population, None, phase.accumulators
             lowered = Lowering(
                 phase, me, other, self.populations, accumulators,
-                set(self.scenario.values) | set(self.scenario.constants), self.static, sequential,
+                self.scenario.values | self.scenario.constants, self.static, sequential,
             ).run()  # fmt: skip
             if sequential:
                 lowered.name += "_in_turn"

@@ -189,7 +189,9 @@ def shown_path(path: Path) -> str:
     return text if len(text) <= LONGEST_PATH and text.isprintable() else shown(text)
 
 
-def _begun(path: Path, layout: Layout, attributes: Mapping[str, Any], volatile: Mapping[str, Any], overwrite: bool) -> RunWriter:
+def _begun(
+    path: Path, layout: Layout, attributes: Mapping[str, Any], volatile: Mapping[str, Any], overwrite: bool
+) -> RunWriter:
     """Open the run's file; ``InputError`` for a path that cannot be written, ``StoreError`` for a full disk."""
     from simengine.store.writer import RunWriter
 
@@ -204,7 +206,7 @@ def _begun(path: Path, layout: Layout, attributes: Mapping[str, Any], volatile: 
 
 
 def describe(scenario: Scenario) -> dict[str, Any]:
-    """The attributes that say what was run: scenario, source, parameters with units."""
+    """Return the attributes that say what was run: scenario, source, parameters with units."""
     cls = type(scenario)
     declared = cls.declaration.parameters.parameters
     attributes: dict[str, Any] = {
@@ -221,7 +223,7 @@ def describe(scenario: Scenario) -> dict[str, Any]:
 
 
 def source_hash(scenario: type[Scenario]) -> str:
-    """A hash of the file (or cell) that defines the scenario."""
+    """Return a hash of the file (or cell) that defines the scenario."""
     try:
         path = inspect.getsourcefile(scenario)
         text = Path(path).read_text(encoding="utf-8") if path and Path(path).exists() else inspect.getsource(scenario)
@@ -230,9 +232,8 @@ def source_hash(scenario: type[Scenario]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def open(path: str | Path) -> xarray.Dataset:  # noqa: A001
+def open(path: str | Path) -> xarray.Dataset:
     """Open a run file, or what a killed run left behind, as a Dataset."""
     from simengine.store.reading import open_run
 
     return open_run(path)
-

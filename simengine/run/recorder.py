@@ -12,7 +12,7 @@ from simengine.errors import ScenarioError
 from simengine.run.engine import Engine
 from simengine.run.start import variable_name
 from simengine.scenario.observables import Measured, Output
-from simengine.scenario.population import Field, Population
+from simengine.scenario.population import Population
 from simengine.scenario.scenario import Scenario
 from simengine.store.layout import Layout, Variable
 
@@ -72,7 +72,7 @@ class Recorder:
                 values = population.values(name)
                 variable = variable_name(scenario, declared, name)
                 if declared.dynamic:
-                    padded = np.full((population.capacity, *values.shape[1:]), missing(field), _stored(field))
+                    padded = np.ma.masked_all((population.capacity, *values.shape[1:]), field.numpy_dtype)
                     padded[: len(values)] = values
                     values = padded
                 row[variable] = values
@@ -102,15 +102,6 @@ def flattened(outputs: tuple[Output, ...], values: Mapping[str, Any], name: str)
         else:
             row[output.name] = value
     return row
-
-
-def missing(field: Field) -> Any:
-    """What stands for an agent that does not live."""
-    return np.nan if field.dtype is float else (-1 if field.dtype is bool else np.iinfo(np.int64).min)
-
-
-def _stored(field: Field) -> Any:
-    return np.int8 if field.dtype is bool else field.numpy_dtype
 
 
 def layout_of(engine: Engine, snapshots: bool) -> Layout:

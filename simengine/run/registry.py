@@ -68,7 +68,7 @@ def find(scenario: type[Scenario] | str | Path) -> type[Scenario]:
 
 @cache
 def _registered() -> dict[str, list[EntryPoint]]:
-    """The entry points by name; more than one where distributions disagree. Read once: it takes milliseconds."""
+    """Return the entry points by name; more than one where distributions disagree. Read once: it takes milliseconds."""
     found: dict[str, list[EntryPoint]] = {}
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: (entry.name, entry.value)):
         named = found.setdefault(entry.name, [])
@@ -114,7 +114,8 @@ def load_file(path: Path, wanted: str = "") -> type[Scenario]:
     if not classes:
         raise InputError(f"{path} defines no scenario: a class that derives from simengine.Scenario")
     if len(classes) > 1:
-        raise InputError(f"{path} defines several scenarios ({', '.join(classes)}); choose one as in {path}:{next(iter(classes))}")
+        first = next(iter(classes))
+        raise InputError(f"{path} defines several scenarios ({', '.join(classes)}); choose one as in {path}:{first}")
     return next(iter(classes.values()))
 
 
@@ -125,7 +126,8 @@ def _imported(path: Path) -> ModuleType:
     except (OSError, ValueError) as error:
         missing = isinstance(error, FileNotFoundError | NotADirectoryError)
         reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"no scenario file {str(path)!r}" if missing else f"cannot read {str(path)!r}: {reason}") from None
+        text = f"no scenario file {str(path)!r}" if missing else f"cannot read {str(path)!r}: {reason}"
+        raise InputError(text) from None
     full = str(path.resolve())
     # Compiled here and not by the import system, which would leave byte code in the author's folder.
     module = ModuleType(f"{FILE_MODULE}{path.stem}")
@@ -154,7 +156,9 @@ def _imported(path: Path) -> ModuleType:
 def own_lines(error: BaseException, path: Path) -> list[tuple[int, str]]:
     """Return the lines of one file, with their numbers, that led to an error, outermost first."""
     frames = traceback.extract_tb(error.__traceback__)
-    return [(frame.lineno or 0, (frame.line or "").strip()) for frame in frames if frame.filename == str(path.resolve())]
+    return [
+        (frame.lineno or 0, (frame.line or "").strip()) for frame in frames if frame.filename == str(path.resolve())
+    ]
 
 
 def shortened(error: BaseException, path: Path) -> str:

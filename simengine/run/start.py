@@ -29,13 +29,13 @@ class Start:
 
 
 def main_population(scenario: type[Scenario]) -> Population:
-    """The population whose fields go without a prefix in files and start states: ``agents``, else the first."""
+    """Return the population whose fields need no prefix in files and start states: ``agents``, else the first."""
     populations = scenario.declaration.populations
     return populations.get("agents") or next(iter(populations.values()))
 
 
 def variable_name(scenario: type[Scenario], population: Population, field_name: str) -> str:
-    """The name of a field in files: ``position``, or ``prey_position`` for another population than the main one."""
+    """Return the name of a field in files: ``position``, or ``prey_position`` where it is not the main population's."""
     return field_name if population is main_population(scenario) else f"{population.name}_{field_name}"
 
 
@@ -72,9 +72,10 @@ def _from_mapping(scenario: type[Scenario], given: Mapping[str, Any]) -> Start:
     }
     for key, value in given.items():
         if key in populations and isinstance(value, Mapping):
-            for name, array in value.items():
+            for name in value:
                 if name not in populations[key].fields:
-                    hint = nearest(str(name), populations[key].fields) or f"; fields: {', '.join(populations[key].fields)}"
+                    fields = populations[key].fields
+                    hint = nearest(str(name), fields) or f"; fields: {', '.join(fields)}"
                     raise InputError(f"start: population {key} has no field {name!r}{hint}")
                 found.arrays.setdefault(key, {})[name] = _array(value, name, f"{key}.{name}")
         elif key in known:
@@ -114,7 +115,8 @@ def _from_dataset(scenario: type[Scenario], dataset: Any, label: str) -> Start:
                 raise InputError(f"start: {variables[name]} of the {label} has no dimension {population.dim!r}")
             found.arrays.setdefault(population.name, {})[name] = np.asarray(values.values)[living]
     if not found.arrays:
-        raise InputError(f"start: the {label} holds no snapshot of any field of {scenario.__name__}; record it with snapshot_every")
+        missing = f"no snapshot of any field of {scenario.__name__}"
+        raise InputError(f"start: the {label} holds {missing}; record it with snapshot_every")
     _renumber(scenario, found, identities)
     known = scenario.declaration.parameters.parameters
     prefix = "parameter_"
@@ -150,7 +152,7 @@ def _renumber(scenario: type[Scenario], found: Start, identities: Mapping[str, N
 
 
 def implied(scenario: type[Scenario], start: Start) -> dict[str, Any]:
-    """The parameters a start state brings: those of its file, and population sizes."""
+    """Return the parameters a start state brings: those of its file, and population sizes."""
     values = dict(start.parameters)
     for name, arrays in start.arrays.items():
         population = scenario.declaration.populations[name]
@@ -166,7 +168,10 @@ def implied(scenario: type[Scenario], start: Start) -> dict[str, Any]:
 def check_sizes(scenario: Scenario) -> None:
     """Refuse populations that are negative, larger than their capacity, or larger than the machine's memory."""
     for name, population in scenario.declaration.populations.items():
-        size, capacity = scenario.size_of(population, scenario.values), scenario.capacity_of(population, scenario.values)
+        size, capacity = (
+            scenario.size_of(population, scenario.values),
+            scenario.capacity_of(population, scenario.values),
+        )
         what = f"{name}: {population.size} =" if isinstance(population.size, str) else f"{name}:"
         if size < 0:
             raise InputError(f"{what} {size} is no number of agents")
@@ -176,12 +181,13 @@ def check_sizes(scenario: Scenario) -> None:
         needed, present = 8 * rows * capacity, memory()
         if present and needed > present:
             raise InputError(
-                f"{what} {capacity} agents take at least {needed / 2**30:.3g} GiB; this machine has {present / 2**30:.3g} GiB"
+                f"{what} {capacity} agents take at least {needed / 2**30:.3g} GiB; "
+                f"this machine has {present / 2**30:.3g} GiB"
             )
 
 
 def memory() -> int:
-    """The machine's memory in bytes, 0 where it is not known."""
+    """Return the machine's memory in bytes, 0 where it is not known."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):
@@ -204,8 +210,10 @@ def apply(scenario: Scenario, state: State, start: Start) -> None:
                 target = state[(declared.reference or population.population).name]
                 unknown = np.flatnonzero((array != NOBODY) & ~np.isin(array, target.living_ids()))
                 if unknown.size:
+                    agent, wrong = unknown[0], array[unknown[0]]
+                    name_of_target = target.population.name
                     raise InputError(
-                        f"{what} of agent {unknown[0]} is {array[unknown[0]]}, which is no id of {target.population.name} (nobody is -1)"
+                        f"{what} of agent {agent} is {wrong}, which is no id of {name_of_target} (nobody is -1)"
                     )
             population.fields[field_name][:, :living] = array.T if declared.components else array
 
@@ -215,8 +223,10 @@ def _check_values(array: NDArray[Any], declared: Field, what: str) -> None:
         raise InputError(f"{what} is not numeric (dtype {array.dtype})")
     if declared.dtype is float:
         return
-    low, high, kind = (0, 1, "booleans (0 or 1)") if declared.dtype is bool else (-(2.0**63), 2.0**63, "64-bit whole numbers")
-    fits = np.isfinite(array) & (array >= low) & ((array <= high) if declared.dtype is bool else (array < high))
+    boolean = declared.dtype is bool
+    kind = "booleans (0 or 1)" if boolean else "64-bit whole numbers"
+    low, past = (0, 2) if boolean else (-(2.0**63), 2.0**63)
+    fits = np.isfinite(array) & (array >= low) & (array < past)
     bad = np.argwhere(~(fits & (array == np.floor(array)) if array.dtype.kind == "f" else fits))
     if len(bad):
         raise InputError(f"{what} of agent {bad[0][0]} is {array[tuple(bad[0])]}; it holds {kind}")

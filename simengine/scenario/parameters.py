@@ -21,6 +21,7 @@ RUN_KEYWORDS = (
 RESERVED = frozenset(RUN_KEYWORDS) | {
     "design", "replicates", "address", "workers", "shards", "checkpoint_every", "interventions", "resume",
 }  # fmt: skip
+SWITCHES = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 PLAIN_TYPES = (int, float, bool, str)
 LOWEST_INT, HIGHEST_INT = -(2**63), 2**63 - 1
 SHOWN_LENGTH = 80
@@ -28,7 +29,7 @@ SHOWN_LENGTH = 80
 
 @dataclass(frozen=True)
 class Parameter:
-    """One declared parameter: its type, default, bounds (``low``/``high`` inclusive, ``above``/``below`` exclusive) and unit."""
+    """One declared parameter; bounds ``low`` and ``high`` are inclusive, ``above`` and ``below`` exclusive."""
 
     name: str
     annotation: Any
@@ -107,7 +108,8 @@ class ParameterSet:
         fields: dict[str, Any] = {}
         for name, parameter in self.parameters.items():
             _check_declaration(owner, parameter)
-            annotation = typing.Annotated[parameter.base_type, pydantic.Field(**_constraints(parameter))]
+            base: Any = parameter.base_type
+            annotation = typing.Annotated[base, pydantic.Field(**_constraints(parameter))]
             default = _plain(parameter, parameter.default)
             fields[name] = (annotation | None if parameter.optional else annotation, default)
         self._model = pydantic.create_model(
@@ -122,7 +124,8 @@ class ParameterSet:
         except pydantic.ValidationError as error:
             parameter = self.parameters[str(error.errors()[0]["loc"][0])]
             raise ScenarioError(
-                f"{owner}.{parameter.name}: its default {shown(parameter.default)} is not allowed; allowed is {parameter.allowed}"
+                f"{owner}.{parameter.name}: its default {shown(parameter.default)} is not allowed; "
+                f"allowed is {parameter.allowed}"
             ) from None
 
     def check_names(self, names: typing.Iterable[str]) -> None:
@@ -154,11 +157,13 @@ class ParameterSet:
         elif parameter.base_type is int and isinstance(given, int) and not LOWEST_INT <= given <= HIGHEST_INT:
             allowed = f"a 64-bit {allowed}"
         hint = nearest(str(given), map(str, parameter.options)) if parameter.options else ""
-        return InputError(f"parameter {parameter.name!r} of {self.owner}: got {shown(given)}, allowed is {allowed}{hint}")
+        return InputError(
+            f"parameter {parameter.name!r} of {self.owner}: got {shown(given)}, allowed is {allowed}{hint}"
+        )
 
 
 def shown(value: Any) -> str:
-    """A value in one short line, for messages."""
+    """Return a value in one short line, for messages."""
     text = " ".join(reprlib.repr(value).split())
     return text if len(text) <= SHOWN_LENGTH else f"{text[: SHOWN_LENGTH - 3]}..."
 
@@ -169,7 +174,8 @@ def _check_declaration(owner: str, parameter: Parameter) -> None:
         raise ScenarioError(f"{where}: the name is a keyword of run or sweep; choose another")
     if parameter.options is None and parameter.base_type not in PLAIN_TYPES:
         raise ScenarioError(
-            f"{where}: a parameter is int, float, bool, str or Literal[...] (or one of them | None), not {parameter.type_name}"
+            f"{where}: a parameter is int, float, bool, str or Literal[...] (or one of them | None), "
+            f"not {parameter.type_name}"
         )
     if parameter.bounds and parameter.base_type not in (int, float):
         raise ScenarioError(f"{where}: only int and float parameters have bounds")
@@ -207,9 +213,7 @@ def parse_value(parameter: Parameter, text: str) -> Any:
     if parameter.options is not None:
         return next((option for option in parameter.options if str(option) == word), text)
     if base is bool:
-        return {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}.get(
-            word.lower(), text
-        )
+        return SWITCHES.get(word.lower(), text)
     if base in (int, float):
         try:
             return base(word)
@@ -219,7 +223,7 @@ def parse_value(parameter: Parameter, text: str) -> Any:
 
 
 def _whole(word: str, text: str) -> Any:
-    """An ``int`` written as a float, such as 1e6."""
+    """Read an ``int`` written as a float, such as 1e6."""
     try:
         number = float(word)
     except ValueError:
@@ -234,11 +238,21 @@ def collect(owner: type, annotations: Mapping[str, Any], namespace: Mapping[str,
         if not isinstance(value, Parameter):
             continue
         if name not in annotations:
-            raise ScenarioError(f"{owner.__name__}.{name}: a parameter needs a type, as in `{name}: float = param(...)`")
+            raise ScenarioError(
+                f"{owner.__name__}.{name}: a parameter needs a type, as in `{name}: float = param(...)`"
+            )
         annotation = annotations[name]
         if isinstance(annotation, types.UnionType | type) or get_origin(annotation) is not None:
             found[name] = Parameter(
-                name, annotation, value.default, value.low, value.high, value.above, value.below, value.unit, value.description
+                name,
+                annotation,
+                value.default,
+                value.low,
+                value.high,
+                value.above,
+                value.below,
+                value.unit,
+                value.description,
             )
         else:
             raise ScenarioError(f"{owner.__name__}.{name}: {annotation!r} is not a type")

@@ -30,7 +30,7 @@ class Column:
         self._held_fill = False
 
     def put(self, index: int, value: Any) -> None:
-        """Store one row; ``None`` stands for a missing one.
+        """Store one row; ``None`` stands for a missing one, masked entries of an array for missing values.
 
         Raises
         ------
@@ -51,10 +51,13 @@ class Column:
             array = self._converted(array)
         if array.shape != self.shape:
             raise StoreError(f"variable {self.name!r} has rows of shape {self.shape}, got {array.shape}")
-        if self.kind in "iu" and (array == self.fill).any():
-            self._held_fill = True
-            if self.missing:
-                raise self._ambiguous()
+        absent = np.ma.getmaskarray(value) if isinstance(value, np.ma.MaskedArray) else np.False_
+        self.missing |= bool(absent.any())
+        self._held_fill |= self.kind in "iu" and bool(((array == self.fill) & ~absent).any())
+        if self._held_fill and self.missing:
+            raise self._ambiguous()
+        if absent.any():
+            array = np.where(absent, self.fill, array).astype(self.dtype)
         self.rows[index] = array.item() if self.kind == "O" and not self.shape else array
 
     def resize(self, capacity: int) -> None:

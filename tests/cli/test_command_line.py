@@ -86,7 +86,9 @@ def output(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     return printed.out
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["-h"], [], ["run", "--help"], ["list", "-h"], ["describe", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["-h"], [], ["run", "--help"], ["list", "-h"], ["describe", "--help"]]
+)
 def test_help_is_everywhere_and_shows_an_example(arguments, capsys):
     assert "simengine " in output(capsys, *arguments).split("Example", 1)[1]
 
@@ -95,8 +97,8 @@ def test_every_keyword_of_run_is_an_option(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "300")
     printed = output(capsys, "run", "--help")
     for option in (
-        "--set", "--steps", "--seed", "--every", "--snapshot-every", "--out", "-o", "--threads", "--start", "--no-progress",
-        "--force", "--storage-order",
+        "--set", "--steps", "--seed", "--every", "--snapshot-every", "--out", "-o", "--threads", "--start",
+        "--no-progress", "--force", "--storage-order",
     ):  # fmt: skip
         assert option in printed
 

@@ -267,7 +267,7 @@ def test_a_branching_gather_sums_what_its_function_sums(n: int, seed: int, level
 
 
 @pytest.mark.parametrize(
-    "name", ["chain", "early_return", "nested", "one_branch_only", "two_branches", "chained", "mixed", "expressions", "swapped",
+    "name", ["chain", "early_return", "one_branch_only", "two_branches", "chained", "mixed", "expressions", "swapped",
              "reused", "one_total_feeds_another", "shadowed_names", "returns_in_both"],
 )  # fmt: skip
 def test_plain_arithmetic_and_branches_run_on_lanes(name: str) -> None:

@@ -92,7 +92,9 @@ SETTINGS = [
 ]
 
 
-@pytest.mark.parametrize(("keywords", "settings", "parts"), SETTINGS, ids=[settings[0][:20] for _, settings, _ in SETTINGS])
+@pytest.mark.parametrize(
+    ("keywords", "settings", "parts"), SETTINGS, ids=[settings[0][:20] for _, settings, _ in SETTINGS]
+)
 def test_a_wrong_parameter_is_refused_with_what_is_allowed(keywords, settings, parts, walkers, folder, capsys):
     with pytest.raises(InputError) as refused:
         simengine.run(walkers, out=folder / "x.nc", **keywords)
@@ -129,11 +131,11 @@ def test_a_wrong_option_of_a_run_is_refused_with_what_is_allowed(keywords, words
 
 
 def test_parameters_that_contradict_each_other_are_refused(folder, capsys):
-    with pytest.raises(InputError, match=r"radius_repulsion \(5\) must be smaller than radius_orientation \(4\)"):
+    with pytest.raises(InputError, match=r"radius_repulsion \(5\) must .* radius_orientation \(4\)"):
         simengine.run("schooling", out=folder / "x.nc", radius_repulsion=5.0, radius_orientation=4.0)
     zones = ["--set", "radius_repulsion=5", "--set", "radius_orientation=4"]
     line = complaint(capsys, ["run", "schooling", "--out", str(folder / "x.nc"), *zones])
-    assert "radius_repulsion (5) must be smaller than radius_orientation (4)" in line
+    assert re.search(r"radius_repulsion \(5\) must .* radius_orientation \(4\)", line)
     assert not list(folder.iterdir())
 
 
@@ -339,10 +341,16 @@ FILES = [
     ("", "defines no scenario"),
     ("x = (", r"SyntaxError: .*never closed \(line 1: x = \(\)"),
     ("import no_such_module_anywhere", r"ModuleNotFoundError: .*\(line 1: import no_such_module_anywhere\)"),
-    ("def f():\n    return 1 / 0\n\nf()", r"ZeroDivisionError: division by zero \(line 4: f\(\), line 2: return 1 / 0\)"),
+    (
+        "def f():\n    return 1 / 0\n\nf()",
+        r"ZeroDivisionError: division by zero \(line 4: f\(\), line 2: return 1 / 0\)",
+    ),
     ("import sys\nsys.exit(3)", r"SystemExit: 3 \(line 2: sys.exit\(3\)\)"),
     ("\0", "does not import"),
-    (WALKERS + "\nclass Others(Walkers):\n    pass\n", r"defines several scenarios \(Walkers, Others\); choose one as in .*:Walkers"),
+    (
+        WALKERS + "\nclass Others(Walkers):\n    pass\n",
+        r"defines several scenarios \(Walkers, Others\); choose one as in .*:Walkers",
+    ),
 ]
 
 

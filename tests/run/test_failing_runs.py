@@ -142,7 +142,7 @@ def test_an_overwritten_file_survives_a_run_that_fails(tmp_path, capsys):
 def test_a_full_disk_stops_the_run_and_keeps_its_closed_segments(tmp_path):
     model, out = written(tmp_path, FULL_DISK), tmp_path / "x.nc"
     process = command("run", model, "--steps", 20_000, "--out", out)
-    printed, complaint = process.communicate(timeout=300)
+    _, complaint = process.communicate(timeout=300)
     assert process.returncode == 1, complaint
     assert "Traceback" not in complaint
     assert "File too large" in complaint.splitlines()[-1]

@@ -90,5 +90,7 @@ def test_fields_may_be_given_by_population(model):
 
 def test_a_direction_is_normalised():
     heading = np.array([[3.0, 0.0, 4.0], [0.0, 2.0, 0.0]])
-    dataset = simengine.run("schooling", steps=0, snapshot_every=1, start={"heading": heading, "position": np.eye(3)[:2]})
+    dataset = simengine.run(
+        "schooling", steps=0, snapshot_every=1, start={"heading": heading, "position": np.eye(3)[:2]}
+    )
     np.testing.assert_allclose(dataset["heading"][0], [[0.6, 0.0, 0.8], [0.0, 1.0, 0.0]], rtol=1e-15)

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from simengine.scenarios.schooling import Schooling
 
 from simengine import Scenario, field, param, population
 from simengine.errors import InputError, ScenarioError
 from simengine.scenario.parameters import RESERVED, Parameter, ParameterSet, parse_value, shown
-from simengine.scenarios.schooling import Schooling
 
 
 def declared(annotation: Any, default: Any, **bounds: float) -> ParameterSet:
@@ -45,11 +45,14 @@ ANYTHING = st.one_of(
 def kept_or_refused(values: ParameterSet, name: str, value: Any) -> None:
     """Validation gives a value of the declared type within the bounds, or one line; and nothing else."""
     parameter = values.parameters[name]
+    refusal = ""
     try:
         found = values.validate({name: value})
     except InputError as error:
-        assert "\n" not in str(error)
-        assert name in str(error)
+        refusal = str(error)
+    if refusal:
+        assert "\n" not in refusal
+        assert name in refusal
         return
     assert set(found) == set(values.parameters)
     got = found[name]
@@ -120,7 +123,16 @@ def test_a_whole_default_of_a_float_is_a_float():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("count", True), ("count", "3"), ("speed", True), ("speed", "3"), ("open", 1), ("open", "true"), ("label", 3), ("count", None)],
+    [
+        ("count", True),
+        ("count", "3"),
+        ("speed", True),
+        ("speed", "3"),
+        ("open", 1),
+        ("open", "true"),
+        ("label", 3),
+        ("count", None),
+    ],
 )
 def test_types_are_taken_strictly(name, value):
     with pytest.raises(InputError, match=name):
@@ -161,7 +173,7 @@ def test_a_refusal_names_parameter_scenario_value_and_what_is_allowed():
 
 
 def test_a_refused_option_suggests_the_nearest():
-    with pytest.raises(InputError, match="allowed is one | two; did you mean 'two'"):
+    with pytest.raises(InputError, match=r"allowed is one \| two; did you mean 'two'"):
         EVERY_KIND.validate({"rule": "tow"})
 
 

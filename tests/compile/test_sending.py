@@ -1,0 +1,163 @@
+"""What agents send to one another, by every rule of combination."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from reference import assert_engine_agrees
+from scipy import stats
+
+from simengine import (
+    Random,
+    Scenario,
+    ScenarioError,
+    birth,
+    counted,
+    drawn,
+    field,
+    gather,
+    highest,
+    lowest,
+    lowest_id,
+    param,
+    population,
+    reference,
+    running,
+    send,
+    summed,
+    update,
+)
+from simengine.run.engine import Engine
+
+
+def post(dynamic: bool) -> type[Scenario]:
+    class Post(Scenario):
+        """Clients send parcels to shops; shops send some back to their favourite clients."""
+
+        n_agents: int = param(20, low=0)
+        n_shops: int = param(3, low=1)
+        death: float = param(0.2, low=0, high=1)
+
+        shops = population(size="n_shops", takings=field(), visits=field(int), cheap=field(), dear=field(), stock=field(int),
+                           least=field(int), most=field(int), early=field(int), lucky=field(int), favourite=field(int))  # fmt: skip
+        agents = population(
+            size="n_agents", capacity=60 if dynamic else None, mark=field(int), shop=reference(shops), purse=field(), gifts=field(int),
+            patron=reference(shops),
+        )  # fmt: skip
+        somewhere = Random(agents, k=1, target=shops)
+
+        def start(self, shops: Any, agents: Any, draw: Any) -> None:
+            d = draw.of(agents)
+            agents.mark[:] = d.integer("mark", 1, 10**9)
+            agents.shop[:] = d.integer("shop", 0, self.n_shops + 1) - 1
+
+        @gather(somewhere, target=running(-1))
+        def wander(me, other, acc):
+            acc.target = other
+
+        @send(agents, to=shops, after=wander, money=summed(), goods=summed(int), visitors=counted(), low=lowest(), high=highest(),
+              fewest=lowest(int), largest=highest(int), first=lowest_id(), winner=drawn())  # fmt: skip
+        def shop_around(me, agents, acc, send, draw):
+            if draw.uniform("idle") < 0.2:
+                return
+            price = draw.normal("price") * 10.0 ** draw.integer("size", -8, 9)
+            send.money(agents.shop[me], price)
+            send.visitors(agents.shop[me])
+            if acc.target >= 0:
+                send.visitors(acc.target)
+                send.money(acc.target, -0.5 * price)
+                send.low(acc.target, price)
+                send.high(acc.target, price)
+                send.winner(acc.target)
+                send.first(acc.target)
+            for number in range(3):
+                send.goods(acc.target, agents.mark[me] + number)
+            send.fewest(agents.shop[me], agents.mark[me])
+            send.largest(agents.shop[me], agents.mark[me])
+
+        @update(shops)
+        def count_up(me, shops, new):
+            new.takings[me] = shops.money[me]
+            new.visits[me] = shops.visitors[me]
+            new.cheap[me] = shops.low[me]
+            new.dear[me] = shops.high[me]
+            new.stock[me] = shops.goods[me]
+            new.least[me] = shops.fewest[me]
+            new.most[me] = shops.largest[me]
+            new.early[me] = 1 if shops.first[me] >= 0 else 0
+
+        @send(shops, to=agents, gift=summed(), callers=drawn(), presents=counted())
+        def thank(me, shops, send):
+            if shops.winner[me] >= 0:
+                send.gift(shops.winner[me], 1.0)
+                send.callers(shops.first[me])
+                send.presents(shops.first[me])
+
+        if dynamic:
+
+            @birth(agents)
+            def multiply(me, agents, child, draw):
+                child.gifts = 0
+                return draw.uniform("birth") < 0.25
+
+        @update(agents)
+        def unwrap(me, agents, new):
+            new.purse[me] = agents.purse[me] + agents.gift[me]
+            new.gifts[me] += 1 + agents.presents[me]
+            new.patron[me] = agents.callers[me]
+
+        if dynamic:
+
+            @update(agents)
+            def perish(me, new, p, draw):
+                if draw.uniform("death") < p.death:
+                    new.alive[me] = False
+
+    return Post
+
+
+POSTS = {"static": post(dynamic=False), "dynamic": post(dynamic=True)}
+
+
+@pytest.mark.parametrize("kind", POSTS)
+def test_all_rules_combine_as_the_reference_does(kind: str) -> None:
+    @given(n=st.integers(0, 25), shops=st.integers(1, 4), seed=st.integers(0, 10**6), steps=st.integers(1, 4))
+    def agrees(n: int, shops: int, seed: int, steps: int) -> None:
+        assert_engine_agrees(POSTS[kind], seed, steps, n_agents=n, n_shops=shops)
+
+    agrees()
+
+
+class Lottery(Scenario):
+    """Everyone sends everything to one agent."""
+
+    n_agents: int = param(10, low=1)
+    agents = population(size="n_agents", value=field(), won=field(int), sum=field(), hit=field(int))
+
+    def start(self, agents: Any) -> None:
+        agents.value[:] = [(-1.0) ** k * 10.0 ** (k % 30) / 3.0 for k in range(len(agents))]
+
+    @send(agents, to=agents, ticket=drawn(), heap=summed())
+    def enter(me, agents, send):
+        send.ticket(0)
+        send.heap(0, agents.value[me])
+        send.heap(0, 0.1)
+
+    @update(agents)
+    def collect(me, agents, new):
+        new.sum[me] = agents.heap[me]
+        if agents.ticket[0] >= 0:
+            new.hit[me] += 1
+
+
+def test_a_sum_is_exact_however_its_parts_cancel() -> None:
+    engine = Engine(Lottery({"n_agents": 100}), 0)
+    engine.advance(1)
+    values = [(-1.0) ** k * 10.0 ** (k % 30) / 3.0 for k in range(100)]
+    assert engine.state["agents"].values("sum")[0] == math.fsum(values + [0.1] * 100)
+    assert (engine.state["agents"].values("sum")[1:] == 0.0).all()
