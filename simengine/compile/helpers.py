@@ -34,6 +34,7 @@ class Globals:
     constants: dict[str, str] = field(default_factory=dict)
     functions: dict[str, str] = field(default_factory=dict)
     sources: list[tuple[Callable[..., Any], str, Any]] = field(default_factory=list)
+    meanings: dict[str, Any] = field(default_factory=dict)
 
     @property
     def current(self) -> bool:
@@ -60,10 +61,11 @@ class Globals:
     def resolve(self, function: Callable[..., Any], tree: ast.AST, arguments: set[str], where: str) -> None:
         outside = surroundings(function)
         for name in sorted(_free_names(tree) - arguments):
-            if name.startswith("_draw_") or name in self.imports or name in self.constants or name in self.functions:
+            if name.startswith("_draw_"):
                 continue
             if name in outside:
                 self.sources.append((function, name, outside[name]))
+                self.check_meaning(name, outside[name], where)
                 self.add(name, outside[name], where)
             elif hasattr(builtins, name):
                 if name not in ALLOWED_BUILTINS:
@@ -71,22 +73,28 @@ class Globals:
             else:
                 raise ScenarioError(f"{where}: unknown name {name!r}")
 
+    def check_meaning(self, name: str, value: Any, where: str) -> None:
+        """Refuse a second meaning of a name: a helper of another file may use its own."""
+        if self.meanings.setdefault(name, value) is not value and self.meanings[name] != value:
+            raise ScenarioError(f"{where}: {name!r} means different things in the functions that a phase uses; rename one")
+
     def add(self, name: str, value: Any, where: str) -> None:
         if isinstance(value, types.ModuleType):
             if value not in (math, np):
                 raise ScenarioError(f"{where}: module {value.__name__!r} cannot be used in a compiled phase; math and numpy can")
             self.imports[name] = f"import {value.__name__} as {name}"
         elif isinstance(value, bool | int | float | np.number):
-            number = value.item() if isinstance(value, np.number) else value
-            self.constants[name] = repr(number) if math.isfinite(number) else f'float("{number}")'
-        elif isinstance(value, tuple) and all(isinstance(part, bool | int | float) for part in value):
-            self.constants[name] = repr(value)
+            self.constants[name] = _literal(value)
+        elif isinstance(value, tuple) and all(isinstance(part, bool | int | float | np.number) for part in value):
+            self.constants[name] = f"({''.join(f'{_literal(part)}, ' for part in value)})"
         elif callable(value):
             self.add_function(name, value, where)
         else:
             raise ScenarioError(f"{where}: {name!r} is a {type(value).__name__}; a phase may use numbers, math, numpy and plain functions")
 
     def add_function(self, name: str, value: Any, where: str) -> None:
+        if name in self.functions:
+            return
         home = getattr(value, "__module__", "") or ""
         if home in {"math", "numpy"}:
             self.imports[name] = f"from {home} import {value.__name__} as {name}"
@@ -106,12 +114,13 @@ class Globals:
         definition.decorator_list = []
         definition.name = name
         definition.returns = None
-        for argument in definition.args.args:
+        arguments = definition.args.posonlyargs + definition.args.args + definition.args.kwonlyargs
+        for argument in arguments:
             argument.annotation = None
         if definition.body and isinstance(definition.body[0], ast.Expr) and isinstance(definition.body[0].value, ast.Constant):
             definition.body = definition.body[1:] or [ast.Pass()]
         self.functions[name] = ""
-        local = {argument.arg for argument in definition.args.args} | {name}
+        local = {argument.arg for argument in arguments} | {name}
         self.resolve(plain, definition, local, f"{plain.__code__.co_filename}:{plain.__code__.co_firstlineno}")
         self.functions.pop(name)
         self.functions[name] = ast.unparse(definition)
@@ -136,6 +145,11 @@ def _engine_home(value: Any) -> tuple[str, str] | None:
                 if held is value:
                     return module_name, name
     return None
+
+
+def _literal(value: Any) -> str:
+    number = value.item() if isinstance(value, np.number) else value
+    return repr(number) if math.isfinite(number) else f'float("{number}")'
 
 
 def _free_names(tree: ast.AST) -> set[str]:

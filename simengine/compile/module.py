@@ -14,6 +14,7 @@ from simengine.compile.lower import Lowered, Lowering
 from simengine.compile.names import Lines, Names, Streams
 from simengine.errors import ScenarioError
 from simengine.relations.base import Relation
+from simengine.relations.space import Space
 from simengine.scenario.phases import AgentPhase, Birth, Decision, Gather, Phase, Send, Update
 from simengine.scenario.scenario import Scenario, active
 from simengine.scenario.stop import Consensus, Extinct, Stop, Unchanged, When
@@ -105,6 +106,18 @@ class ModuleWriter:
             if argument in inspect.signature(gather.function).parameters and argument not in gather.relation.gives:
                 raise ScenarioError(f"{gather.where}: {type(gather.relation).__name__} gives no {argument}; a Space does")
 
+    def _check_moves(self, phase: Phase, lowered: Lowered) -> None:
+        """Refuse to move other agents: only one's own position is brought back into the box and found again."""
+        positions = {
+            (place.population.name, place.field.name)
+            for relation in self.joined
+            if isinstance(relation, Space)
+            for place in (relation.position, relation.seen)
+        }
+        for owner, name, _ in lowered.writes_others:
+            if (owner, name) in positions:
+                raise ScenarioError(f"{phase.where}: {phase.name}() moves another agent; it can write new.{name} of me only")
+
     def write(self) -> Plan:
         """Write everything."""
         segments: list[list[emit.Function] | HostPhase] = [[]]
@@ -154,6 +167,7 @@ class ModuleWriter:
             gathers = [(gather, self.lower(gather, sequential=True)) for gather in phase.after]
             written = {(phase.population.name, result.name) for result in emit.results_of(phase, lowered)}
             written |= {(owner, name) for owner, name, _ in lowered.writes_others}
+            self._check_moves(phase, lowered)
             names = self.names(phase, True, frozenset(written), bool(lowered.writes_others))
             return emit.emit_sequential(phase, lowered, gathers, names, self.populations, self.joined)
         if isinstance(phase, Send):

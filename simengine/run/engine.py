@@ -12,7 +12,7 @@ from simengine.policies.answers import HostAnswers, Policy
 from simengine.relations.space import Space, cell_order
 from simengine.run.start import Start, apply
 from simengine.run.view import View, check_state, fill_start
-from simengine.scenario.phases import Events, Gather, Update
+from simengine.scenario.phases import Decision, Gather, Update
 from simengine.scenario.scenario import Scenario, active
 from simengine.scenario.stop import When
 
@@ -90,11 +90,10 @@ class Engine:
         if storage_order == "by_id":
             return {}
         phases = active(self.scenario.declaration.phases, self.scenario.values)
-        in_turn = {
-            phase.population.name
-            for phase in phases
-            if isinstance(phase, Update) and (isinstance(phase.order, Events) or phase.order != "synchronous")
-        }
+        in_turn: set[str] = set()
+        for phase in phases:
+            if isinstance(phase, Update | Decision) and phase.order != "synchronous":
+                in_turn |= {phase.population.name, *(gather.relation.target.name for gather in phase.after)}
         found: dict[str, str] = {}
         for label, relation in self.kernel.plan.relations.items():
             if not isinstance(relation, Space) or not relation.static(self.scenario.values)[1]:

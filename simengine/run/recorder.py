@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simengine.compile.emit import is_reference
 from simengine.errors import ScenarioError
 from simengine.run.engine import Engine
 from simengine.run.start import variable_name
 from simengine.scenario.observables import Measured, Output
-from simengine.scenario.population import Population
+from simengine.scenario.population import NOBODY, Population
 from simengine.scenario.scenario import Scenario
 from simengine.store.layout import Layout, Variable
 
@@ -72,7 +73,13 @@ class Recorder:
                 values = population.values(name)
                 variable = variable_name(scenario, declared, name)
                 if declared.dynamic:
-                    padded = np.ma.masked_all((population.capacity, *values.shape[1:]), field.numpy_dtype)
+                    shape = (population.capacity, *values.shape[1:])
+                    # Ids need all 64 bits, which readers lose where a variable has missing values: nobody stands in.
+                    padded = (
+                        np.full(shape, NOBODY, np.int64)
+                        if is_reference(field)
+                        else np.ma.masked_all(shape, field.numpy_dtype)
+                    )
                     padded[: len(values)] = values
                     values = padded
                 row[variable] = values

@@ -137,7 +137,7 @@ class Lottery(Scenario):
     """Everyone sends everything to one agent."""
 
     n_agents: int = param(10, low=1)
-    agents = population(size="n_agents", value=field(), won=field(int), sum=field(), hit=field(int))
+    agents = population(size="n_agents", value=field(), sum=field(), winner=reference())
 
     def start(self, agents: Any) -> None:
         agents.value[:] = [(-1.0) ** k * 10.0 ** (k % 30) / 3.0 for k in range(len(agents))]
@@ -151,8 +151,7 @@ class Lottery(Scenario):
     @update(agents)
     def collect(me, agents, new):
         new.sum[me] = agents.heap[me]
-        if agents.ticket[0] >= 0:
-            new.hit[me] += 1
+        new.winner[me] = agents.ticket[me]
 
 
 def test_a_sum_is_exact_however_its_parts_cancel() -> None:
@@ -161,3 +160,68 @@ def test_a_sum_is_exact_however_its_parts_cancel() -> None:
     values = [(-1.0) ** k * 10.0 ** (k % 30) / 3.0 for k in range(100)]
     assert engine.state["agents"].values("sum")[0] == math.fsum(values + [0.1] * 100)
     assert (engine.state["agents"].values("sum")[1:] == 0.0).all()
+
+
+def test_a_drawn_sender_is_each_of_them_equally_often_and_afresh_every_step() -> None:
+    engine = Engine(Lottery({"n_agents": 10}), 5)
+    winners = []
+    for step in range(3000):
+        engine.advance(step + 1)
+        winners.append(int(engine.state["agents"].values("winner")[0]))
+    # Both chi-square tests fail with probability 1e-4 for another seed.
+    assert stats.chisquare(np.bincount(winners, minlength=10)).pvalue > 1e-4
+    pairs = np.array(winners[:-1]) * 10 + np.array(winners[1:])
+    assert stats.chisquare(np.bincount(pairs, minlength=100)).pvalue > 1e-4
+
+
+def sending(body: Any) -> type[Scenario]:
+    class Sending(Scenario):
+        agents = population(size=3, mark=field(int))
+        act = send(agents, to=agents, parcel=summed(), call=counted())(body)
+
+    return Sending
+
+
+def with_a_wrong_inbox(me, send):
+    send.parcle(0, 1.0)
+
+
+def without_a_value(me, send):
+    send.parcel(0)
+
+
+def with_a_needless_value(me, send):
+    send.call(0, 1.0)
+
+
+def in_a_long_loop(me, agents, send):
+    for number in range(agents.mark[me]):
+        send.call(number)
+
+
+def in_an_endless_loop(me, agents, send):
+    number = 0
+    while number < 3:
+        send.call(number)
+        number += 1
+
+
+def as_a_value(me, agents, send):
+    number = send.call(0)
+
+
+@pytest.mark.parametrize(
+    ("body", "line", "message"),
+    [
+        (with_a_wrong_inbox, 1, "did you mean 'parcel'"),
+        (without_a_value, 1, r"send.parcel\(to, value\)"),
+        (with_a_needless_value, 1, r"send.call\(to\)"),
+        (in_a_long_loop, 2, "inside a loop"),
+        (in_an_endless_loop, 3, "inside a loop"),
+        (as_a_value, 1, "a statement of its own"),
+    ],
+)
+def test_a_wrong_send_is_refused_with_its_line(body: Any, line: int, message: str) -> None:
+    with pytest.raises(ScenarioError, match=message) as raised:
+        Engine(sending(body)({}), 0)
+    assert f"test_sending.py:{body.__code__.co_firstlineno + line}:" in str(raised.value)
