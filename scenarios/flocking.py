@@ -27,19 +27,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from simengine import (
-    Regimes,
-    Scenario,
-    Space,
-    count,
-    gather,
-    observable,
-    param,
-    population,
-    total,
-    update,
-    vector,
-)
+from simengine import Regimes, Scenario, Space, count, gather, observable, param, population, total, update, vector
 
 HEADING_BINS = 36
 

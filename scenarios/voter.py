@@ -31,19 +31,7 @@ from typing import Any
 
 import numpy as np
 
-from simengine import (
-    Random,
-    Scenario,
-    consensus,
-    events,
-    field,
-    gather,
-    observable,
-    param,
-    population,
-    running,
-    update,
-)
+from simengine import Random, Scenario, consensus, events, field, gather, observable, param, population, running, update
 
 
 def counts(agents: Any, p: Any) -> Any:

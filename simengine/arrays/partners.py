@@ -53,7 +53,7 @@ def shuffle(key, order, ids, living, sequence):  # type: ignore[no-untyped-def]
     agents; two agents whose other bits agree (44 of them for a million agents) come by id.
     """
     rank_bits = np.uint64(0)
-    while living >> rank_bits:
+    while np.uint64(living) >> rank_bits:
         rank_bits += np.uint64(1)
     keys = np.empty(living, np.uint64)
     for rank in range(living):

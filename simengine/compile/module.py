@@ -190,14 +190,14 @@ class ModuleWriter:
                 plan_segments.append(segment)
                 continue
             name = f"segment_{number}" if host_phases else "advance"
-            names = self._advance(tail, name, segment, stops if number == last else [], first=number == 0)
+            names = self._advance(tail, name, segment, stops, first=number == 0, last=number == last)
             plan_segments.append((name, names))
         source, origins = self._text(tail)
         relations = {label: self._relation(key) for key, label in self.relations.items()}
         gathers = {phase.name: phase for phase in self.phases if isinstance(phase, Gather)}
         return Plan(source, self.streams, plan_segments, relations, gathers, stops, self.parallel, origins, self.globals)
 
-    def _advance(self, code: Lines, name: str, functions: list[emit.Function], stops: list[Stop], first: bool) -> Names:
+    def _advance(self, code: Lines, name: str, functions: list[emit.Function], stops: list[Stop], first: bool, last: bool) -> Names:
         names = Names("", self.streams, self.relations, self.imports, self.choices)
         for function in functions:
             names.used |= function.names.used
@@ -205,18 +205,18 @@ class ModuleWriter:
         body = Lines()
         body.depth = 2
         for number, stop in enumerate(stops):
-            if isinstance(stop, Unchanged):
+            if first and isinstance(stop, Unchanged):
+                population = stop.field.population
                 for component in range(stop.field.field.rows):
-                    now = names.field(stop.field, component)
-                    dtype = str(stop.field.field.numpy_dtype)
-                    before = names.buffer(f"before_{number}_{component}", stop.field.population.name, dtype)
-                    body.line(f"{before}[:] = {now}")
+                    body.line(f"{self._before(names, stop, number, component)}[:] = {names.field(stop.field, component)}")
+                if population.dynamic:
+                    body.line(f"{names.buffer(f'before_{number}_ids', population.name, 'int64')}[:] = {names.ids(population)}")
         for function in functions:
             body.line(function.call)
         with body.block("if status[0] != 0:"):
             body.line("return step")
         for number, stop in enumerate(stops):
-            test = self._stop_test(stop, number, names)
+            test = self._stop_test(stop, number, names) if last else ""
             if test:
                 with body.block(f"if {test}:"):
                     body.line(f"status[1] = {number + 1}")
@@ -240,10 +240,19 @@ class ModuleWriter:
             function = names.imports("simengine.arrays.settled", "all_equal")
             return f"{function}({names.field(stop.field)}, {order}, {living})"
         function = names.imports("simengine.arrays.settled", "stays_within")
-        return " and ".join(
-            f"{function}(before_{number}_{component}, {names.field(stop.field, component)}, {order}, {living}, {stop.within!r})"
+        tests = [
+            f"{function}({self._before(names, stop, number, component)}, {names.field(stop.field, component)}, {order}, {living}, {stop.within!r})"
             for component in range(stop.field.field.rows)
-        )
+        ]
+        if population.dynamic:
+            same = names.imports("simengine.arrays.settled", "same_agents")
+            before = names.buffer(f"before_{number}_ids", population.name, "int64")
+            tests.insert(0, f"{same}({before}, {names.ids(population)}, {order}, {living})")
+        return " and ".join(tests)
+
+    def _before(self, names: Names, stop: Unchanged, number: int, component: int) -> str:
+        dtype = str(stop.field.field.numpy_dtype)
+        return names.buffer(f"before_{number}_{component}", stop.field.population.name, dtype)
 
     def _text(self, tail: Lines) -> tuple[str, list[tuple[int, int, Lowered]]]:
         """Put the module together; also say which of its lines hold which lowered function."""

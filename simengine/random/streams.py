@@ -190,6 +190,12 @@ class Draws:
         index = np.count_nonzero(reached <= target[:, np.newaxis], axis=1)
         return np.asarray(np.minimum(index, last), dtype=np.int64)
 
+    def chance(
+        self, name: str, probability: ArrayLike, to: ArrayLike | None = None, between: ArrayLike | None = None
+    ) -> NDArray[np.bool_]:
+        """Return for each agent whether something of the given probability happens: `uniform` below it."""
+        return np.asarray(self.uniform(name, to=to, between=between) < np.asarray(probability))
+
     def unit_vector(self, name: str, dimensions: int) -> Floats:
         """Return directions uniform on the circle or the sphere: shape (n, dimensions), 2 or 3 of them."""
         if dimensions not in (2, 3):
@@ -264,6 +270,10 @@ class AgentDraws:
         """Return one of ``options``, or an index below it where it is a number."""
         index = int(self._draws._indices(name, options, weights, to, between)[0])
         return index if isinstance(options, int | np.integer) else options[index]
+
+    def chance(self, name: str, probability: float, to: int | None = None, between: int | None = None) -> bool:
+        """Return whether something of the given probability happens."""
+        return bool(self._draws.chance(name, probability, to, between)[0])
 
     def unit_vector(self, name: str, dimensions: int) -> tuple[float, ...]:
         """Return a direction uniform on the circle or the sphere, 2 or 3 coordinates."""

@@ -6,8 +6,11 @@ import os
 from collections.abc import Mapping
 from typing import Any, Literal
 
+import numpy as np
+
 from simengine.compile.kernel import Kernel
 from simengine.compile.state import State
+from simengine.errors import InputError
 from simengine.policies.answers import HostAnswers, Policy
 from simengine.relations.space import Space, cell_order
 from simengine.run.start import Start, apply
@@ -52,6 +55,9 @@ class Engine:
         self.kernel = Kernel(scenario, self.state, seed, self.threads, frozenset(policies), answers)
         if answers is not None:
             answers.kernel = self.kernel
+        for relation in self.kernel.plan.relations.values():
+            if isinstance(relation, Space):
+                bring_into_box(relation, scenario, self.state)
         self._stops = scenario.declaration.stops
         self._host_stops = [(n, stop) for n, stop in enumerate(self._stops) if isinstance(stop, When)]
         self._sorted_by = self._spaces_to_sort(storage_order)
@@ -113,6 +119,23 @@ class Engine:
             population.store_in(
                 cell_order(relation.scalars(self.scenario.values), population.tables[relation.seen.field.name], population.ids)
             )
+
+
+def bring_into_box(space: Space, scenario: Scenario, state: State) -> None:
+    """Wrap the start positions of a periodic space; ``InputError`` for one outside a reflecting box."""
+    side = space.side(scenario.values)
+    if side is None:
+        return
+    for field in {space.position, space.seen}:
+        population = state[field.population.name]
+        position = population.fields[field.field.name][:, : population.living]
+        outside = (position < 0.0) | (position > side)
+        if space.boundary == "periodic":
+            wrapped = position - side * np.floor(position / side)
+            position[:] = np.where((wrapped >= side) | (wrapped < 0.0), 0.0, wrapped)
+        elif outside.any():
+            agent = int(np.flatnonzero(outside.any(axis=0))[0])
+            raise InputError(f"start: {field} of agent {agent} lies outside the box from 0 to {side:g}")
 
 
 def default_threads(agents: int) -> int:

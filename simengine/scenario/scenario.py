@@ -145,7 +145,11 @@ def _declare(cls: type[Scenario]) -> Declaration:
     phases = {name: value for name, value in namespace.items() if isinstance(value, Phase)}
     for label, relation in relations.items():
         relation.name = label
+    called: set[str] = set()
     for phase in phases.values():
+        if phase.name in called:
+            raise ScenarioError(f"{phase.where}: {cls.__name__} has two phases called {phase.name!r}; rename one")
+        called.add(phase.name)
         phase.check_arguments(set(populations))
         for name in phase.when:
             if name not in declared.parameters:

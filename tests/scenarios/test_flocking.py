@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from simengine.scenarios.flocking import Flocking
 
 import simengine
 from simengine.compile.module import write_module
 from simengine.random.streams import Draws
-from simengine.scenarios.flocking import Flocking
 
 ORDERS = ("shuffled", "synchronous")
 
@@ -40,7 +40,9 @@ def assert_same_state(run: Any, position: np.ndarray, heading: np.ndarray, box: 
 
 # Dense and sparse flocks; 600 birds are searched through cells, fewer by comparing all pairs.
 @pytest.mark.parametrize(("n_agents", "box", "vision"), [(40, 20.0, 5.0), (120, 60.0, 3.0), (600, 80.0, 6.0)])
-def test_a_synchronous_step_is_that_of_mesas_birds_taken_from_one_picture(n_agents: int, box: float, vision: float) -> None:
+def test_a_synchronous_step_is_that_of_mesas_birds_taken_from_one_picture(
+    n_agents: int, box: float, vision: float
+) -> None:
     run = advanced(order="synchronous", n_agents=n_agents, box=box, vision=vision, steps=1, seed=4)
     before, headings = run.position.values[0], run.heading.values[0]
     model = mesa_flock(n_agents, box, before, headings, vision)
@@ -53,7 +55,9 @@ def test_a_synchronous_step_is_that_of_mesas_birds_taken_from_one_picture(n_agen
 
 
 @pytest.mark.parametrize(("n_agents", "box", "vision"), [(40, 20.0, 5.0), (120, 60.0, 3.0)])
-def test_a_shuffled_step_is_that_of_mesas_birds_taken_in_the_same_order(n_agents: int, box: float, vision: float) -> None:
+def test_a_shuffled_step_is_that_of_mesas_birds_taken_in_the_same_order(
+    n_agents: int, box: float, vision: float
+) -> None:
     run = advanced(order="shuffled", n_agents=n_agents, box=box, vision=vision, steps=1, seed=4)
     model = mesa_flock(n_agents, box, run.position.values[0], run.heading.values[0], vision)
     birds = list(model.agents)

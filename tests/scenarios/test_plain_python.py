@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-import simengine
-from simengine import AgentDraws
 from simengine.scenarios.flocking import Flocking
 from simengine.scenarios.predator_prey import PredatorPrey
 from simengine.scenarios.voter import Voter
 from simengine.scenarios.wealth_exchange import WealthExchange
+
+import simengine
+from simengine import AgentDraws
 
 # Small enough to run uncompiled in moments; 600 birds are searched through cells.
 CASES: dict[str, dict[str, Any]] = {
@@ -42,7 +42,8 @@ folder, cases, steps = sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3])
 for number, (case, parameters) in enumerate(cases.items()):
     run = simengine.run(case.split()[0], seed=9, steps=steps, every=steps, snapshot_every=steps, threads=1,
                         progress=False, **parameters)
-    np.savez(f"{folder}/{number}.npz", **{name: run[name].values for name in run.variables if run[name].dtype.kind in "biuf"})
+    numbers = {name: run[name].values for name in run.variables if run[name].dtype.kind in "biuf"}
+    np.savez(f"{folder}/{number}.npz", **numbers)
 """
 
 
@@ -60,7 +61,14 @@ def uncompiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("case", CASES)
 def test_a_run_without_a_compiler_gives_the_same_bits(case: str, uncompiled: Path) -> None:
     run = simengine.run(
-        case.split()[0], seed=9, steps=STEPS, every=STEPS, snapshot_every=STEPS, threads=1, progress=False, **CASES[case]
+        case.split()[0],
+        seed=9,
+        steps=STEPS,
+        every=STEPS,
+        snapshot_every=STEPS,
+        threads=1,
+        progress=False,
+        **CASES[case],
     )
     with np.load(uncompiled / f"{list(CASES).index(case)}.npz") as expected:
         assert len(expected.files) > 3

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -7,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
+from simengine.scenarios.predator_prey import PredatorPrey
 
 import simengine
-from simengine.scenarios.predator_prey import PredatorPrey
 
 # Capacities alike throughout, so that all tests share their compiled steps.
 ROOM = {"prey_capacity": 1000, "predator_capacity": 1000}
@@ -49,7 +50,7 @@ def test_every_prey_that_vanishes_was_eaten_by_exactly_one_predator_and_ids_neve
             seen |= now
             before = now
     prey = living(run, "prey")
-    vanished = [len(before - now) for before, now in zip(prey, prey[1:], strict=False)]
+    vanished = [len(before - now) for before, now in pairwise(prey)]
     # The ledger counts the meals of predators; ids are those of the prey.
     np.testing.assert_array_equal(np.diff(run.total_prey_eaten.values), vanished)
     assert sum(vanished) > 100
@@ -64,8 +65,8 @@ def test_of_several_predators_that_want_one_prey_one_gets_it_with_equal_chances(
     }}  # fmt: skip
     for seed in range(400):
         run = advanced(
-            start=start, seed=seed, steps=1, snapshot_every=1, box=10.0, prey_stride=0.0, predator_stride=0.0, grasp=0.5,
-            gain=6, predator_birth=0.0, prey_birth=0.0, **ROOM,
+            start=start, seed=seed, steps=1, snapshot_every=1, box=10.0, prey_stride=0.0, predator_stride=0.0,
+            grasp=0.5, gain=6, predator_birth=0.0, prey_birth=0.0, **ROOM,
         )  # fmt: skip
         energy = run.predators_energy.values[-1, :4]
         assert sorted(energy) == [8, 8, 8, 14]
@@ -96,9 +97,7 @@ def test_predators_alone_starve_at_the_step_that_equals_their_energy() -> None:
 
 
 def test_a_predator_that_splits_keeps_the_larger_half() -> None:
-    run = advanced(
-        n_prey=0, n_predators=1, initial_energy=8, predator_birth=1.0, steps=1, snapshot_every=1, **ROOM
-    )
+    run = advanced(n_prey=0, n_predators=1, initial_energy=8, predator_birth=1.0, steps=1, snapshot_every=1, **ROOM)
     energy = run.predators_energy.values[-1]
     assert sorted(energy[np.isfinite(energy)]) == [3, 4]
 

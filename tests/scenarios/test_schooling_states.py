@@ -45,13 +45,13 @@ def is_parallel(polarization, rotation):
     [("swarm", is_swarm), ("torus", is_torus), ("dynamic_parallel", is_parallel), ("highly_parallel", is_parallel)],
 )
 def test_a_regime_reaches_its_state_from_a_random_start(regime, reached, seed):
-    # Reached by SWARM, TORUS, DYNAMIC and HIGHLY of 100 seeds.
+    # Each regime reached its state in 100 of 100 seeds: with other seeds a case fails with a probability below 3 %.
     polarization, rotation, _ = late(seed, regime=regime)
     assert reached(polarization, rotation)
 
 
 def test_the_wider_zone_of_orientation_makes_a_steadier_school():
-    # Standard deviation of the spread in time: 0.07 against 0.007 on average.
+    # Standard deviation of the spread in time: 0.076 against 0.007 on average over 100 seeds.
     breathing = []
     for regime in ("dynamic_parallel", "highly_parallel"):
         run = simengine.run("schooling", regime=regime, steps=5000, every=10, seed=1, progress=False)
@@ -71,17 +71,17 @@ def test_the_state_of_a_school_depends_on_its_history():
 
 @pytest.mark.slow
 def test_no_orientation_gives_a_swarm():
-    # All of 20 seeds; largest rotation 0.34.
+    # In all of 100 seeds; largest rotation 0.336. With 20 others it fails with a probability below 3 % a seed.
     assert all(is_swarm(*late(seed, **zones(0.0))[:2]) for seed in range(20))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [2.0, 3.0])
 def test_a_narrow_zone_of_orientation_gives_a_torus(width):
-    # 19 (width 2) and 15 (width 3) of 20 seeds; at 3, near the transition, single schools turn parallel.
+    # 19 (width 2) and 14 (width 3) of 20 seeds; at 3, near the transition, single schools turn parallel.
     found = np.array([late(seed, **zones(width))[:2] for seed in range(20)])
     assert is_torus(*np.median(found, axis=0))
-    assert sum(is_torus(*one) for one in found) >= 12
+    assert sum(is_torus(*one) for one in found) >= 10
 
 
 @pytest.mark.slow

@@ -5,9 +5,9 @@ from functools import cache
 import numpy as np
 import pytest
 from scipy.stats import binomtest
+from simengine.scenarios.voter import Voter
 
 import simengine
-from simengine.scenarios.voter import Voter
 
 N, INITIAL, RUNS = 50, 0.3, 400
 
@@ -43,7 +43,9 @@ def runs() -> tuple[np.ndarray, np.ndarray]:
         for seed in range(RUNS)
     ]
     assert all(run.attrs["stop_reason"] == "consensus of agents.opinion" for run in ended)
-    return np.array([run.attrs["stopped_at"] for run in ended]), np.array([float(run.share_of_one[-1]) for run in ended])
+    return np.array([run.attrs["stopped_at"] for run in ended]), np.array(
+        [float(run.share_of_one[-1]) for run in ended]
+    )
 
 
 def test_all_end_with_opinion_one_as_often_as_it_was_held() -> None:
@@ -110,8 +112,6 @@ def test_opinions_once_lost_do_not_come_back() -> None:
 
 
 def test_the_start_holds_the_shares_asked_for() -> None:
-    run = simengine.run(
-        Voter, n_agents=20, n_opinions=3, initial_share=0.4, steps=0, snapshot_every=1, progress=False
-    )
+    run = simengine.run(Voter, n_agents=20, n_opinions=3, initial_share=0.4, steps=0, snapshot_every=1, progress=False)
     assert np.bincount(run.opinion.values[0].astype(int)).tolist() == [6, 8, 6]
     assert float(run.opinion_entropy_plug_in[0]) == pytest.approx(-(0.4 * np.log(0.4) + 0.6 * np.log(0.3)))
