@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -17,7 +18,7 @@ from simengine.run.start import Start, apply
 from simengine.run.view import View, check_state, fill_start
 from simengine.scenario.phases import Decision, Gather, Update
 from simengine.scenario.scenario import Scenario, active
-from simengine.scenario.stop import When
+from simengine.scenario.stop import Consensus, Extinct, Stop, When
 
 StorageOrder = Literal["auto", "by_id", "by_cell"]
 
@@ -62,7 +63,7 @@ class Engine:
         self._host_stops = [(n, stop) for n, stop in enumerate(self._stops) if isinstance(stop, When)]
         self._sorted_by = self._spaces_to_sort(storage_order)
         self._next_sort = 0
-        self.stop_reason: str | None = None
+        self.stop_reason: str | None = next((stop.reason for stop in self._stops if self._holds(stop)), None)
 
     def view(self) -> View:
         """The present moment."""
@@ -85,11 +86,17 @@ class Engine:
                     self.stop_reason = stop.reason
         return self.step
 
-    def _holds(self, stop: When) -> bool:
-        import inspect
-
-        names = inspect.signature(stop.function).parameters
-        return bool(stop.function(**self.view().arguments(names, stop.reason)))
+    def _holds(self, stop: Stop) -> bool:
+        """Whether a condition on one moment holds now."""
+        if isinstance(stop, When):
+            names = inspect.signature(stop.function).parameters
+            return bool(stop.function(**self.view().arguments(names, stop.reason)))
+        if isinstance(stop, Extinct):
+            return self.state[stop.population.name].living == 0
+        if isinstance(stop, Consensus):
+            held = self.state[stop.field.population.name].values(stop.field.field.name)
+            return bool((held == held[:1]).all())
+        return False
 
     def _spaces_to_sort(self, storage_order: StorageOrder) -> dict[str, str]:
         """Which populations to store by cell, and the relation whose last sorting says how."""

@@ -91,7 +91,7 @@ def test_disagreement_decays_at_the_stated_rate() -> None:
 
 def test_consensus_is_absorbing_and_ends_the_run() -> None:
     run = simengine.run(Voter, n_agents=10, initial_share=1.0, steps=50, snapshot_every=1, progress=False)
-    assert run.attrs["stopped_at"] == 1
+    assert run.attrs["stopped_at"] == 0
     assert (run.opinion == 1).all()
 
     class Endless(Voter):
