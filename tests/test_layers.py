@@ -26,7 +26,7 @@ LAYERS = [
     {"shards"},
     {"run"},
     {"sweep"},
-    {"cli"},
+    {"cli", "__main__"},
     {"scenarios", "analysis"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -21,12 +21,9 @@ KERNEL_PACKAGES = ("arrays", "random", "compile", "relations")
 
 
 def cache_directory() -> Path:
-    """The root of the kernel cache: ``$SIMENGINE_CACHE_DIR``, else the user's cache folder, else a temporary one."""
-    chosen = os.environ.get("SIMENGINE_CACHE_DIR")
-    if chosen:
-        return Path(chosen)
-    base = os.environ.get("XDG_CACHE_HOME")
-    root = (Path(base) if base else Path.home() / ".cache") / "simengine"
+    """The root of the kernel cache: ``$SIMENGINE_CACHE_DIR``, else the user's cache folder; a temporary one if not writable."""
+    chosen, base = os.environ.get("SIMENGINE_CACHE_DIR"), os.environ.get("XDG_CACHE_HOME")
+    root = Path(chosen) if chosen else (Path(base) if base else Path.home() / ".cache") / "simengine"
     try:
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=root):

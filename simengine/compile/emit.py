@@ -17,17 +17,6 @@ from simengine.relations.base import Code, Relation
 from simengine.scenario.phases import Accumulator, AgentPhase, Birth, Combine, Decision, Events, Gather, Send, Update
 from simengine.scenario.population import Field, FieldReference, Population
 
-EMPTY_INBOX = {
-    ("total", float): "0.0",
-    ("total", int): "0",
-    ("count", int): "0",
-    ("minimum", float): "np.inf",
-    ("minimum", int): str(2**63 - 1),
-    ("maximum", float): "-np.inf",
-    ("maximum", int): str(-(2**63 - 1)),
-    ("lowest_id", int): "-1",
-    ("drawn", int): "-1",
-}
 DTYPE_NAMES = {float: "float64", int: "int64", bool: "bool_"}
 
 
@@ -140,8 +129,12 @@ def start_accumulators(code: Code, gather: Gather, prefix: str = "acc") -> None:
 
 def initial_literal(accumulator: Accumulator) -> str:
     """An accumulator's initial value as an expression."""
-    value = accumulator.dtype(accumulator.initial)
-    if accumulator.dtype is int:
+    return literal(accumulator.dtype(accumulator.initial))
+
+
+def literal(value: float | int | bool) -> str:
+    """A number as an expression of its type."""
+    if type(value) is int:
         return f"np.int64({value!r})"
     return repr(value) if math.isfinite(value) else f'float("{value}")'
 
@@ -426,7 +419,7 @@ def emit_send(
                 code.line(f"{buffer_of(result)}[me] = {result.variable}")
         for inbox, combine in phase.inboxes.items():
             into = names.array(receiver.name, inbox, 0)
-            code.line(f"{into}[:] = {EMPTY_INBOX[combine.rule, combine.dtype]}")
+            code.line(f"{into}[:] = {literal(combine.empty)}")
             sites = [result for result in messages if result.name == f"{inbox}_to"]
             if (combine.rule, combine.dtype) == ("total", float) and sites:
                 total = names.imports("simengine.arrays.inbox", "combine_total_floats")
@@ -499,7 +492,7 @@ def emit_birth(
                 for (_, name, component), variable in inherited.items():
                     code.line(f"{names.array(population.name, name, component)}[free] = {variable}")
                 for inbox, combine in inboxes.items():
-                    code.line(f"{names.array(population.name, inbox, 0)}[free] = {EMPTY_INBOX[combine.rule, combine.dtype]}")
+                    code.line(f"{names.array(population.name, inbox, 0)}[free] = {literal(combine.empty)}")
                 for gather in gathers:
                     for name, accumulator in gather.accumulators.items():
                         for component in range(accumulator.rows):

@@ -148,7 +148,7 @@ class Names:
         label = self.relations[id(relation)]
         return self.use(f"{label}_{name}_work", "work", label, name)
 
-    def static(self, relation: Relation) -> tuple[Any, ...]:
+    def static(self, relation: Relation) -> Any:
         """The relation's choices that follow from the parameters."""
         return self.static_choices[id(relation)]
 

@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ class School:
     definition: str = "dewi-kadita"
     name: str = "school"
 
-    @property
+    @cached_property
     def outputs(self) -> tuple[Output, ...]:
         """One variable per metric, under the peer's names."""
         from simengine.diagnostics.schooling import METRICS

@@ -146,7 +146,7 @@ class HostAnswers:
     def _actions(self, decision: Decision, answer: Any, agents: int, draw: Draws, dtype: np.dtype[Any]) -> Array:
         values = np.asarray(answer)
         what = f"the policy of {decision.population.name}.{decision.name}"
-        if decision.options and values.shape == (agents, len(decision.options)):
+        if decision.options and values.dtype.kind in "biuf" and values.shape == (agents, len(decision.options)):
             weights = values.astype(float)
             if not (np.isfinite(weights).all() and (weights >= 0).all() and (weights.sum(axis=1) > 0).all()):
                 raise RunError(f"{what} returned probabilities that are negative, missing or all zero")
@@ -156,8 +156,10 @@ class HostAnswers:
         if values.shape not in {(agents,), ()}:
             wanted = f"({agents},)" + (f" or ({agents}, {len(decision.options)})" if decision.options else "")
             raise RunError(f"{what} returned an array of shape {values.shape}; expected {wanted}")
-        if values.dtype == object or not np.isfinite(values.astype(float)).all():
+        if values.dtype.kind not in "biuf" or not np.isfinite(values).all():
             raise RunError(f"{what} returned something that is not a finite number")
+        if dtype.kind == "i" and (values != np.floor(values)).any():
+            raise RunError(f"{what} returned a number that is not whole")
         if decision.options and not ((values >= 0) & (values < len(decision.options))).all():
             raise RunError(f"{what} returned an action outside 0 to {len(decision.options) - 1}")
         return np.broadcast_to(values, (agents,)).astype(dtype)

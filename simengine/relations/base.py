@@ -65,7 +65,7 @@ class Scope(Protocol):
     def chunks(self) -> str:
         """Into how many parts the agents are cut; more than one when there are threads."""
 
-    def static(self, relation: Relation) -> tuple[Any, ...]:
+    def static(self, relation: Relation) -> Any:
         """The relation's `static` choices."""
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from simengine.errors import InputError, ScenarioError, nearest
 from simengine.relations.base import Body, Code, GatherBody, Relation, Scope, resolve_number
@@ -21,10 +21,27 @@ BOUNDARIES = ("periodic", "reflecting", "open")
 # Up to this many agents, comparing one with all of them in vector registers costs less than keeping cells.
 PAIRS_UP_TO = 512
 PAIRS_IN_TURN_UP_TO = 64
+# All pairs are looked at without a first pass when at least this share of the box is within reach, and, in open space,
+# where groups keep together, in populations up to this size.
+CROWDED_SHARE = 0.3
+CROWDED_IN_THE_OPEN = 256
 # When agents act one after another, cells are wider than the reach by this share of it.
 SLACK_SHARE = 0.25
 CELLS_PER_AGENT = 8
 SPARE = 64
+
+
+class Choices(NamedTuple):
+    """What follows from the parameters and changes the generated code."""
+
+    boundary: str
+    """The boundary that applies."""
+    by_cells: bool
+    """Whether a synchronous phase finds neighbours through cells, rather than among all pairs."""
+    by_cells_in_turn: bool
+    """Whether phases in which agents act one after another do."""
+    crowded: bool
+    """Whether all pairs are looked at without sorting out those in reach first."""
 
 
 class Space(Relation):
@@ -71,11 +88,21 @@ class Space(Relation):
         box = resolve_number(self.box, parameters, "box")
         return None if box is None or self.boundary == "open" else float(box)
 
-    def static(self, parameters: Mapping[str, Any]) -> tuple[str, bool, bool]:
-        """The boundary that applies, and whether cells are used, in a synchronous phase and in others."""
+    def static(self, parameters: Mapping[str, Any]) -> Choices:
+        """How neighbours are found, for these parameters."""
         side = self.side(parameters)
         boundary = "open" if side is None else self.boundary
-        return boundary, self._grid(parameters) is not None, self._turn_grid(parameters) is not None
+        by_cells, in_turn = self._grid(parameters) is not None, self._turn_grid(parameters) is not None
+        return Choices(boundary, by_cells, in_turn, not by_cells and self._crowded(parameters))
+
+    def _crowded(self, parameters: Mapping[str, Any]) -> bool:
+        """Whether so many are within reach that sorting the others out first costs more than it saves."""
+        side, agents = self.side(parameters), self._agents(parameters)
+        if side is None:
+            return agents <= CROWDED_IN_THE_OPEN
+        reach = float(resolve_number(self.reach, parameters, "reach"))
+        volume = math.pi * reach**2 if self.dimensions == 2 else 4.0 / 3.0 * math.pi * reach**3
+        return volume > CROWDED_SHARE * side**self.dimensions
 
     def _agents(self, parameters: Mapping[str, Any]) -> int:
         size = self.target.capacity if self.target.capacity is not None else self.target.size
@@ -153,7 +180,7 @@ class Space(Relation):
 
     def emit_gather(self, code: Code, scope: Scope, body: GatherBody, parallel: bool) -> bool:
         """Emit the whole synchronous gather."""
-        by_cells = scope.static(self)[1]
+        by_cells = scope.static(self).by_cells
         (emit_cells if by_cells else emit_pairs)(self, code, scope, body, parallel)
         return True
 
@@ -230,7 +257,7 @@ class Space(Relation):
 
     def commit(self, code: Code, scope: Scope, written: Mapping[tuple[str, str, int], str]) -> None:
         """Bring written positions back into the box."""
-        boundary = scope.static(self)[0]
+        boundary = scope.static(self).boundary
         if boundary != "open":
             self._commit_field(code, scope, written, self.position, self.velocity, boundary)
             if self.seen != self.position:

@@ -24,7 +24,7 @@ def emit_cells(space: Space, code: Code, scope: Scope, body: GatherBody, paralle
     """Sort both populations into cells; for each cell gather candidates once, then let its agents look."""
     d = space.dimensions
     grid = scope.scalar(space, "grid")
-    boundary = scope.static(space)[0]
+    boundary = scope.static(space).boundary
     chunks = scope.chunks()
     loop = "prange" if parallel else "range"
     function = functions(scope, "cells")
@@ -99,11 +99,38 @@ def emit_pairs(space: Space, code: Code, scope: Scope, body: GatherBody, paralle
             code.line(f"me = np.uint64({scope.order(space.source)}[place])")
             here = _here(space, code, scope, sorted_table=None)
             own = "np.int64(place)" if space.source is space.target else "-1"
-            code.line(
-                f"found = {function(f'filter_all_{d}')}(candidates, n_seen, {here}, "
-                f"{scope.scalar(space, 'lengths')}, {scope.scalar(space, 'reach2')}, {own}, near)"
-            )
-            _look(space, code, scope, body, images=scope.static(space)[0] == "periodic")
+            if body.on_lanes and scope.static(space).crowded:
+                _look_at_all(space, code, scope, body, own)
+            else:
+                code.line(
+                    f"found = {function(f'filter_all_{d}')}(candidates, n_seen, {here}, "
+                    f"{scope.scalar(space, 'lengths')}, {scope.scalar(space, 'reach2')}, {own}, near)"
+                )
+                _look(space, code, scope, body, images=scope.static(space).boundary == "periodic")
+
+
+def _look_at_all(space: Space, code: Code, scope: Scope, body: GatherBody, own: str) -> None:
+    """Emit one pass over everybody, eight at a time; those out of reach, and oneself, do not count."""
+    vector = functions(scope, "vector")
+    rows = _payload_rows(space, body) | {space.seen.field.name: 0}
+    loaded = vector("load") + "(candidates, {}, near_place)"
+    body.start(code)
+    with code.block(f"for near_place in range(0, n_seen, {WIDTH}):"):
+        emit_offsets(space, code, scope, loaded, scope.static(space).boundary == "periodic", body, always=True)
+        others = f"{vector('differs')}({vector('count_from')}(near_place), {own})"
+        code.line(f"live = (square < {scope.scalar(space, 'reach2')}) & {others}")
+        body.call(code, lambda name, component: loaded.format(rows[name] + component), _own_values(space, scope, rows))
+    body.store(code)
+
+
+def _own_values(space: Space, scope: Scope, rows: dict[str, int]) -> Callable[[str, int], str | None]:
+    """Where the values of ``me`` lie in the sorted table, if they do."""
+    same = space.source is space.target
+
+    def mine(name: str, component: int) -> str | None:
+        return f"{scope.work(space, 'table')}[{rows[name] + component}, place]" if same and name in rows else None
+
+    return mine
 
 
 def _positions(space: Space, code: Code, scope: Scope, seen: bool) -> str:
@@ -174,11 +201,7 @@ def _look(space: Space, code: Code, scope: Scope, body: GatherBody, images: bool
     """Emit the second pass, over those within reach: eight at a time where the gather allows it."""
     vector = functions(scope, "vector")
     rows = _payload_rows(space, body) | {space.seen.field.name: 0}
-    same = space.source is space.target
-
-    def mine(name: str, component: int) -> str | None:
-        return f"{scope.work(space, 'table')}[{rows[name] + component}, place]" if same and name in rows else None
-
+    mine = _own_values(space, scope, rows)
     if body.needs_id:
         code.line(f"me_id = {scope.ids(space.source)}[me]")
     body.start(code)
@@ -200,8 +223,9 @@ def _look(space: Space, code: Code, scope: Scope, body: GatherBody, images: bool
     body.store(code)
 
 
-def emit_offsets(space: Space, code: Code, scope: Scope, picked: str, images: bool, body: GatherBody) -> None:
-    if not body.needs_offset:
+def emit_offsets(space: Space, code: Code, scope: Scope, picked: str, images: bool, body: GatherBody, always: bool = False) -> None:
+    """Emit offset, distance and direction, as far as the gather asks for them (``always``: the squared distance at least)."""
+    if not (body.needs_offset or always):
         return
     image = scope.imports("simengine.arrays.cells", "nearest_image") if images else ""
     for axis in range(space.dimensions):
@@ -209,10 +233,12 @@ def emit_offsets(space: Space, code: Code, scope: Scope, picked: str, images: bo
         if images:
             difference = f"{image}({difference}, {scope.scalar(space, 'period')})"
         code.line(f"offset_{axis} = {difference}")
-    if body.needs_distance:
+    if body.needs_distance or always:
         square = " + ".join(f"offset_{axis} * offset_{axis}" for axis in range(space.dimensions))
+        code.line(f"square = {square}")
+    if body.needs_distance:
         # numpy's root acts on lanes with and without compilation; of one number, math's is the faster.
-        code.line(f"distance = {'np' if body.on_lanes else 'math'}.sqrt({square})")
+        code.line(f"distance = {'np' if body.on_lanes else 'math'}.sqrt(square)")
     if body.needs_direction:
         code.line("inverse = 1.0 / distance")
         for axis in range(space.dimensions):

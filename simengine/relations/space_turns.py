@@ -21,7 +21,7 @@ def by_turns(space: Space, scope: Scope) -> bool:
 
 def has_cells(space: Space, scope: Scope) -> bool:
     """Whether the box is large enough, and the population, for cells to pay."""
-    return bool(scope.static(space)[2])
+    return bool(scope.static(space).by_cells_in_turn)
 
 
 def fields(space: Space) -> dict[str, int]:
@@ -43,7 +43,7 @@ def emit_sorting(space: Space, code: Code, scope: Scope) -> None:
         for name in ("cell", "start", "slots", "turn_table", "place_of", "home", "strays")
     }
     living, grid = scope.living(space.target), scope.scalar(space, "turn_grid")
-    if scope.static(space)[0] == "open":
+    if scope.static(space).boundary == "open":
         reach = scope.scalar(space, "turn_reach")
         code.line(f"{functions(scope, 'cells')('fit_open_grid')}({grid}, {scope.table(space.seen)}, {living}, {reach})")
     code.line(
@@ -94,7 +94,7 @@ def emit_look(space: Space, code: Code, scope: Scope, body: GatherBody) -> None:
         code.line(f"live = {vector('first')}(found - near_place)")
         code.line(f"other_place = {vector('load_places')}(near, near_place)")
         picked = f"{vector('pick')}({table or scope.table(space.seen)}, {{}}, other_place)"
-        emit_offsets(space, code, scope, picked, scope.static(space)[0] == "periodic", body)
+        emit_offsets(space, code, scope, picked, scope.static(space).boundary == "periodic", body)
         body.call(code, read, lambda name, component: None)
     body.add_up(code)
 

@@ -109,7 +109,7 @@ class Engine:
                 in_turn |= {phase.population.name, *(gather.relation.target.name for gather in phase.after)}
         found: dict[str, str] = {}
         for label, relation in self.kernel.plan.relations.items():
-            if not isinstance(relation, Space) or not relation.static(self.scenario.values)[1]:
+            if not isinstance(relation, Space) or not relation.static(self.scenario.values).by_cells:
                 continue
             population = relation.target
             gathered = any(isinstance(phase, Gather) and phase.relation is relation for phase in phases)

@@ -35,8 +35,14 @@ def main_population(scenario: type[Scenario]) -> Population:
 
 
 def variable_name(scenario: type[Scenario], population: Population, field_name: str) -> str:
-    """Return the name of a field in files: ``position``, or ``prey_position`` where it is not the main population's."""
-    return field_name if population is main_population(scenario) else f"{population.name}_{field_name}"
+    """Return the name of a field in files: ``position``, or ``prey_position`` where it is not the main population's.
+
+    The population's name also stands before a field that is called like a dimension, as ``village`` of those who live
+    in ``villages``.
+    """
+    taken = {"time", "step", "snapshot_time", "snapshot_step"} | {p.dim for p in scenario.declaration.populations.values()}
+    main = population is main_population(scenario) and field_name not in taken
+    return field_name if main else f"{population.name}_{field_name}"
 
 
 def read(scenario: type[Scenario], start: Any) -> Start:

@@ -8,12 +8,13 @@ A phase is one small function about one agent. ``gather`` sums up what an agent 
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field as dataclass_field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from simengine.errors import ScenarioError, nearest
-from simengine.scenario.population import FIELD_TYPES, Field, FieldReference, Population
+from simengine.scenario.population import NOBODY, Field, FieldReference, Population
 
 if TYPE_CHECKING:
     from simengine.relations.base import Relation
@@ -60,6 +61,16 @@ class Combine:
     def takes_value(self) -> bool:
         """Whether a contribution carries a value (the others carry only who sent it)."""
         return self.rule in {"total", "minimum", "maximum"}
+
+    @property
+    def empty(self) -> float | int:
+        """What an agent finds to which nothing was sent."""
+        if self.rule in {"lowest_id", "drawn"}:
+            return NOBODY
+        if self.rule in {"total", "count"}:
+            return self.dtype(0)
+        most = math.inf if self.dtype is float else 2**63 - 1
+        return most if self.rule == "minimum" else -most
 
 
 def summed(dtype: type = float) -> Any:
@@ -296,9 +307,8 @@ def send(
         if name in to.fields or name in to.inboxes:
             raise ScenarioError(f"inbox {name!r}: the receiving population already has a field of that name")
         sender = population if combine.rule in {"lowest_id", "drawn"} else None
-        default = -1 if sender is not None else 0
-        to.inboxes[name] = Field(combine.dtype, "1", "", default, 0, sender, False, name, sender is not None)
-        if combine.dtype not in FIELD_TYPES:
+        to.inboxes[name] = Field(combine.dtype, "1", "", combine.empty, 0, sender, False, name, sender is not None)
+        if combine.dtype not in {float, int}:
             raise ScenarioError(f"inbox {name!r}: values are float or int, not {combine.dtype!r}")
 
     return lambda function: Send(
