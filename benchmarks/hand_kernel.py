@@ -6,7 +6,6 @@ generality: what somebody who wanted only this model would write. Its results ar
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -22,19 +21,20 @@ WIDTH = vector.WIDTH
 
 
 @njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
-def look(live, distance, ex, ey, ez, ahead, ox, oy, oz, radii, sight, ax, ay, az, jx, jy, jz, near):
+def look(live, distance, ex, ey, ez, ux, uy, uz, ox, oy, oz, radii, sight, ax, ay, az, jx, jy, jz, near):
     """Add eight neighbours, one a lane."""
-    seen = live & (distance > 1e-10)
+    seen = live & (distance >= 1e-10)
     close = seen & (distance < radii[0])
     near = vector.select(close, near + 1.0, near)
     ax = vector.select(close, ax - ex, ax)
     ay = vector.select(close, ay - ey, ay)
     az = vector.select(close, az - ez, az)
-    ahead_of = seen & ~(distance < radii[0]) & (ahead > sight * distance)
+    ahead = ex * ux + ey * uy + ez * uz
+    ahead_of = seen & ~(distance < radii[0]) & (ahead > sight)
     beside = ahead_of & (distance < radii[1])
-    jx = vector.select(beside, jx + ox, jx)
-    jy = vector.select(beside, jy + oy, jy)
-    jz = vector.select(beside, jz + oz, jz)
+    jx = vector.select(beside, jx + radii[3] * ox, jx)
+    jy = vector.select(beside, jy + radii[3] * oy, jy)
+    jz = vector.select(beside, jz + radii[3] * oz, jz)
     far = ahead_of & ~(distance < radii[1]) & (distance < radii[2])
     jx = vector.select(far, jx + ex, jx)
     jy = vector.select(far, jy + ey, jy)
@@ -69,10 +69,9 @@ def gather(grid, n_cells, start, table, radii, sight, reach2, totals):
                 dx = vector.pick(candidates, 0, other) - x
                 dy = vector.pick(candidates, 1, other) - y
                 dz = vector.pick(candidates, 2, other) - z
-                distance = math.sqrt(dx * dx + dy * dy + dz * dz)
-                inverse = 1.0 / distance
+                distance, inverse = vector.root_and_inverse(dx * dx + dy * dy + dz * dz)
                 ax, ay, az, jx, jy, jz, near = look(
-                    live, distance, dx * inverse, dy * inverse, dz * inverse, dx * ux + dy * uy + dz * uz,
+                    live, distance, dx * inverse, dy * inverse, dz * inverse, ux, uy, uz,
                     vector.pick(candidates, 3, other), vector.pick(candidates, 4, other), vector.pick(candidates, 5, other),
                     radii, sight, ax, ay, az, jx, jy, jz, near,
                 )  # fmt: skip
@@ -137,12 +136,12 @@ class HandKernel:
         p = scenario
         grid = cells.box_grid(p.radius_attraction, [0.0] * 3, [p.box] * 3, [True] * 3, n)
         assert grid is not None, "too few fish for cells"
-        self.state = np.concatenate([position.T, heading.T])
+        self.state = np.ascontiguousarray(np.concatenate([position, heading], axis=1).T)
         self.ids = np.arange(n)
         self.step = 0
         keys = [philox.stream_key(seed, "agents", "swim", name) for name in ("noise_angle", "noise_axis")]
         reach2 = float(np.nextafter(p.radius_attraction**2, np.inf))
-        radii = (p.radius_repulsion, p.radius_orientation, p.radius_attraction)
+        radii = (p.radius_repulsion, p.radius_orientation, p.radius_attraction, p.orientation_weight)
         numbers = (p.noise, p.turn_cosine, p.turn_sine, p.stride, p.box)
         start = np.empty(int(np.prod(grid.shape)) + 2, np.int32)
         cell, order = np.empty(n, np.int32), np.empty(n + 16, np.int32)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from simengine.relations.matching import Matching
     from simengine.relations.random import Random
     from simengine.relations.space import Space
-    from simengine.run.api import open, run  # noqa: A004
+    from simengine.run.api import open, run
     from simengine.scenario.observables import Measured, Observable, Output, every, observable
     from simengine.scenario.parameters import param
     from simengine.scenario.phases import (

@@ -20,7 +20,6 @@ from simengine.random.philox import step_key, stream_key
 from simengine.run.engine import Engine
 from simengine.run.view import fill_start
 from simengine.scenario.phases import Birth, Decision, Events, Gather, Send, Update
-from simengine.scenario.population import FieldReference
 from simengine.scenario.scenario import active
 from simengine.scenario.stop import Consensus, Extinct, Unchanged, When
 
@@ -62,7 +61,9 @@ def empty_value(combine: Any) -> Any:
 class Column:
     """A field as authors index it; references as rows."""
 
-    def __init__(self, world: World, owner: Rows, name: str, pending: dict[Any, Any] | None, me: int, live: Rows | None) -> None:
+    def __init__(
+        self, world: World, owner: Rows, name: str, pending: dict[Any, Any] | None, me: int, live: Rows | None
+    ) -> None:
         self.world, self.owner, self.name, self.pending, self.me, self.live = world, owner, name, pending, me, live
         self.declared = (owner.population.fields | owner.population.inboxes).get(name)
 
@@ -94,7 +95,9 @@ class Column:
 class Side:
     """The ``agents`` or the ``new`` that an author's function gets."""
 
-    def __init__(self, world: World, owner: Rows, pending: dict[Any, Any] | None = None, me: int = -1, live: Rows | None = None) -> None:
+    def __init__(
+        self, world: World, owner: Rows, pending: dict[Any, Any] | None = None, me: int = -1, live: Rows | None = None
+    ) -> None:
         self.__dict__.update(_made=lambda name: Column(world, owner, name, pending, me, live))
 
     def __getattr__(self, name: str) -> Column:
@@ -153,7 +156,9 @@ class Messages:
 class World:
     """A scenario stepped by the reference interpreter."""
 
-    def __init__(self, scenario: type[Scenario], seed: int, start: dict[str, Any] | None = None, **parameters: Any) -> None:
+    def __init__(
+        self, scenario: type[Scenario], seed: int, start: dict[str, Any] | None = None, **parameters: Any
+    ) -> None:
         self.p = scenario(parameters)
         self.seed, self.step, self.stop_reason = seed, 0, None
         state = State(self.p)
@@ -175,6 +180,10 @@ class World:
         for name, arrays in (start or {}).items():
             for field, values in arrays.items():
                 self.rows[name].fields[field][:] = values
+
+        for stop in self.declared.stops:
+            if self.stop_reason is None and not isinstance(stop, Unchanged) and self._holds(stop, {}):
+                self.stop_reason = stop.reason
 
     # -- running -------------------------------------------------------------------------------------------------
 
@@ -402,10 +411,11 @@ class World:
         order = np.argsort(ids, kind="stable")
         rows.ids, rows.fields = ids[order], {name: values[order] for name, values in fields.items()}
         rows.alive = np.ones(len(ids), bool)
-        touched = {(name, (me, axis)) for me in range(len(ids)) if ids[order][me] in {i for i, _ in born}
-                   for name, declared in phase.population.fields.items() for axis in range(declared.components)}  # fmt: skip
+        newborn = {identity for identity, _ in born}
         for me in range(len(ids)):
-            self.confine(rows, me, touched)
+            if int(rows.ids[me]) in newborn:
+                declared = phase.population.fields.items()
+                self.confine(rows, me, {(name, (me, axis)) for name, f in declared for axis in range(f.components)})
 
     # -- relations ---------------------------------------------------------------------------------------------
 

@@ -54,7 +54,9 @@ def imported(path: Path) -> Iterator[tuple[int, str]]:
                 yield from ((node.lineno, simengine._MODULE_OF.get(a.name, f"simengine.{a.name}")) for a in node.names)
 
 
-@pytest.mark.parametrize(("layer", "path"), [pytest.param(*found, id=str(found[1].relative_to(ROOT))) for found in modules()])
+@pytest.mark.parametrize(
+    ("layer", "path"), [pytest.param(*found, id=str(found[1].relative_to(ROOT))) for found in modules()]
+)
 def test_a_module_imports_only_from_its_layer_and_those_below(layer: str, path: Path) -> None:
     assert layer in LEVEL, f"{path} is in no layer"
     for line, name in imported(path):

@@ -14,7 +14,8 @@ import inspect
 import re
 import textwrap
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field as dataclass_field
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from typing import Any
 
 from simengine.compile import draw_calls
@@ -278,7 +279,7 @@ class Lowering(ast.NodeTransformer):
 
     # -- statements ---------------------------------------------------------------------------------------------
 
-    def visit_For(self, node: ast.For) -> Any:  # noqa: N802
+    def visit_For(self, node: ast.For) -> Any:
         values = self.constant_range(node)
         if values is None:
             return self.visit_loop(node)
@@ -315,7 +316,7 @@ class Lowering(ast.NodeTransformer):
         values = range(*bounds)  # type: ignore[arg-type]
         return values if len(values) <= UNROLL_LIMIT else None
 
-    def visit_If(self, node: ast.If) -> Any:  # noqa: N802
+    def visit_If(self, node: ast.If) -> Any:
         test = self.visit(node.test)
         if isinstance(test, ast.Constant):
             kept = node.body if test.value else node.orelse
@@ -325,20 +326,20 @@ class Lowering(ast.NodeTransformer):
         node.orelse = [s for statement in node.orelse for s in _as_list(self.visit(statement))]
         return node
 
-    def visit_Return(self, node: ast.Return) -> Any:  # noqa: N802
+    def visit_Return(self, node: ast.Return) -> Any:
         value = self.visit(node.value) if node.value is not None else None
         if value is not None and not isinstance(self.phase, Decision | Birth):
             self.fail(node, f"a {self.phase.kind} returns nothing; it writes to acc, new or send")
         return ast.copy_location(ast.Return(self.returned(value)), node)
 
-    def visit_AugAssign(self, node: ast.AugAssign) -> Any:  # noqa: N802
+    def visit_AugAssign(self, node: ast.AugAssign) -> Any:
         self.check_accumulator_write(node.target, node)
         if _root(node.target) == "acc" and not isinstance(node.op, ast.Add | ast.Sub):
             self.fail(node, "an accumulator is changed with += or -=")
         target = self.visit(node.target)
         return ast.copy_location(ast.AugAssign(target, node.op, self.visit(node.value)), node)
 
-    def visit_Assign(self, node: ast.Assign) -> Any:  # noqa: N802
+    def visit_Assign(self, node: ast.Assign) -> Any:
         for target in node.targets:
             if _root(target) == "acc":
                 self.check_accumulator_write(target, node)
@@ -379,7 +380,7 @@ class Lowering(ast.NodeTransformer):
         if root in self.populations and root in self.roles and not isinstance(target, ast.Name):
             self.fail(node, f"{root} holds the old values and is read-only; write to new.{_field_name(target)}[me]")
 
-    def visit_Expr(self, node: ast.Expr) -> Any:  # noqa: N802
+    def visit_Expr(self, node: ast.Expr) -> Any:
         call = node.value
         if isinstance(call, ast.Call) and _attribute_of(call.func, "send"):
             return self.message(call)
@@ -413,14 +414,14 @@ class Lowering(ast.NodeTransformer):
 
     # -- expressions --------------------------------------------------------------------------------------------
 
-    def visit_Name(self, node: ast.Name) -> Any:  # noqa: N802
+    def visit_Name(self, node: ast.Name) -> Any:
         if node.id in self.roles and isinstance(node.ctx, ast.Store):
             self.fail(node, f"{node.id!r} is an argument of the phase and cannot be assigned to")
         if node.id in {"me", "other", "step", "distance"} and node.id in self.roles:
             return ast.copy_location(self.need(Argument(node.id)), node)
         return node
 
-    def visit_Subscript(self, node: ast.Subscript) -> Any:  # noqa: N802
+    def visit_Subscript(self, node: ast.Subscript) -> Any:
         base, index = node.value, node.slice
         if isinstance(base, ast.Name) and base.id in {"offset", "direction"} and base.id in self.roles:
             return ast.copy_location(self.need(Argument(base.id, str(self.component(index, node)))), node)
@@ -440,7 +441,7 @@ class Lowering(ast.NodeTransformer):
                 return self.read(self.populations[owner], name, parts[0], component, node)
         return self.generic_visit(node)
 
-    def visit_Attribute(self, node: ast.Attribute) -> Any:  # noqa: N802
+    def visit_Attribute(self, node: ast.Attribute) -> Any:
         if isinstance(node.value, ast.Name) and node.value.id in self.roles:
             owner, name = node.value.id, node.attr
             if owner == "p":
@@ -453,7 +454,7 @@ class Lowering(ast.NodeTransformer):
                 self.fail(node, f"index it with an agent: {owner}.{name}[me]")
         return self.generic_visit(node)
 
-    def visit_Compare(self, node: ast.Compare) -> Any:  # noqa: N802
+    def visit_Compare(self, node: ast.Compare) -> Any:
         self.generic_visit(node)
         values = [_static(part) for part in [node.left, *node.comparators]]
         if len(values) == 2 and all(known for known, _ in values):
@@ -465,7 +466,7 @@ class Lowering(ast.NodeTransformer):
             return ast.copy_location(ast.Constant(isinstance(node.ops[0], ast.IsNot)), node)
         return node
 
-    def visit_BoolOp(self, node: ast.BoolOp) -> Any:  # noqa: N802
+    def visit_BoolOp(self, node: ast.BoolOp) -> Any:
         self.generic_visit(node)
         decisive = isinstance(node.op, ast.Or)
         kept: list[ast.expr] = []
@@ -482,19 +483,19 @@ class Lowering(ast.NodeTransformer):
             return ast.copy_location(ast.Constant(not decisive), node)
         return kept[0] if len(kept) == 1 else ast.copy_location(ast.BoolOp(node.op, kept), node)
 
-    def visit_UnaryOp(self, node: ast.UnaryOp) -> Any:  # noqa: N802
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> Any:
         self.generic_visit(node)
         if isinstance(node.op, ast.Not) and isinstance(node.operand, ast.Constant):
             return ast.copy_location(ast.Constant(not node.operand.value), node)
         return node
 
-    def visit_IfExp(self, node: ast.IfExp) -> Any:  # noqa: N802
+    def visit_IfExp(self, node: ast.IfExp) -> Any:
         self.generic_visit(node)
         if isinstance(node.test, ast.Constant):
             return node.body if node.test.value else node.orelse
         return node
 
-    def visit_Call(self, node: ast.Call) -> Any:  # noqa: N802
+    def visit_Call(self, node: ast.Call) -> Any:
         if _attribute_of(node.func, "draw") and "draw" in self.roles:
             return self.draw(node)
         if _attribute_of(node.func, "send") and "send" in self.roles:
@@ -624,7 +625,7 @@ class _Substitute(ast.NodeTransformer):
     def __init__(self, name: str, value: int) -> None:
         self.name, self.value = name, value
 
-    def visit_Name(self, node: ast.Name) -> ast.expr:  # noqa: N802
+    def visit_Name(self, node: ast.Name) -> ast.expr:
         return ast.copy_location(ast.Constant(self.value), node) if node.id == self.name else node
 
 
@@ -635,13 +636,13 @@ class _Renamed(ast.NodeTransformer):
         self.taken, self.roles = taken, roles
         self.renamed: set[str] = set()
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:  # noqa: N802
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
         stored = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
         self.renamed = {name for name in stored - self.roles if self.taken.match(name)}
         self.generic_visit(node)
         return node
 
-    def visit_Name(self, node: ast.Name) -> ast.Name:  # noqa: N802
+    def visit_Name(self, node: ast.Name) -> ast.Name:
         return ast.copy_location(ast.Name(f"local_{node.id}", node.ctx), node) if node.id in self.renamed else node
 
 

@@ -25,6 +25,8 @@ class Random(Relation):
     ) -> None:
         if k < 1:
             raise ScenarioError(f"Random draws at least one partner, not {k}")
+        if isinstance(within, Random):
+            raise ScenarioError("Random(within=...): partners cannot be drawn from partners drawn before; draw fewer at once")
         if within is not None and (within.source is not source or target not in (None, within.target)):
             raise ScenarioError("Random(within=...): the inner relation must join the same populations")
         self.source, self.k, self.within = source, k, within

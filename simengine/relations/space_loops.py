@@ -236,10 +236,11 @@ def emit_offsets(space: Space, code: Code, scope: Scope, picked: str, images: bo
     if body.needs_distance or always:
         square = " + ".join(f"offset_{axis} * offset_{axis}" for axis in range(space.dimensions))
         code.line(f"square = {square}")
-    if body.needs_distance:
-        # numpy's root acts on lanes with and without compilation; of one number, math's is the faster.
-        code.line(f"distance = {'np' if body.on_lanes else 'math'}.sqrt(square)")
-    if body.needs_direction:
+    if body.needs_distance and body.on_lanes:
+        code.line(f"distance, inverse = {functions(scope, 'vector')('root_and_inverse')}(square)")
+    elif body.needs_distance:
+        code.line("distance = math.sqrt(square)")
         code.line("inverse = 1.0 / distance")
+    if body.needs_direction:
         for axis in range(space.dimensions):
             code.line(f"direction_{axis} = offset_{axis} * inverse")

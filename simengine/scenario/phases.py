@@ -10,7 +10,8 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field as dataclass_field
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from simengine.errors import ScenarioError, nearest
@@ -68,7 +69,7 @@ class Combine:
         if self.rule in {"lowest_id", "drawn"}:
             return NOBODY
         if self.rule in {"total", "count"}:
-            return self.dtype(0)
+            return 0.0 if self.dtype is float else 0
         most = math.inf if self.dtype is float else 2**63 - 1
         return most if self.rule == "minimum" else -most
 

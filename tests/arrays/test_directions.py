@@ -19,7 +19,9 @@ def unit(v: tuple[float, float, float]) -> np.ndarray:
 
 
 @given(vectors, vectors)
-def test_a_direction_has_length_one_and_a_vanishing_one_is_replaced(v: tuple[float, float, float], w: tuple[float, float, float]) -> None:
+def test_a_direction_has_length_one_and_a_vanishing_one_is_replaced(
+    v: tuple[float, float, float], w: tuple[float, float, float]
+) -> None:
     found = np.array(normalised(*v, *w))
     if math.hypot(*v) > 1e-9:
         assert abs(np.linalg.norm(found) - 1.0) < 1e-14

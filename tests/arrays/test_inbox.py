@@ -12,7 +12,9 @@ messages = st.lists(st.tuples(st.integers(-1, 3), st.floats(-1e300, 1e300), st.i
 
 
 @given(messages, st.randoms(use_true_random=False))
-def test_each_rule_combines_whatever_the_order_of_the_senders(sent: list[tuple[int, float, int]], random: object) -> None:
+def test_each_rule_combines_whatever_the_order_of_the_senders(
+    sent: list[tuple[int, float, int]], random: object
+) -> None:
     order = list(range(len(sent)))
     random.shuffle(order)  # type: ignore[attr-defined]
     for listed in (list(range(len(sent))), order):

@@ -10,7 +10,9 @@ keys = st.integers(0, 2**64 - 1).map(np.uint64)
 
 
 @given(keys, st.integers(0, 2**62), st.integers(1, 30), st.data())
-def test_picks_without_replacement_are_distinct_and_kept_sorted(key: np.uint64, identity: int, candidates: int, data: st.DataObject) -> None:
+def test_picks_without_replacement_are_distinct_and_kept_sorted(
+    key: np.uint64, identity: int, candidates: int, data: st.DataObject
+) -> None:
     k = data.draw(st.integers(1, candidates))
     chosen = np.full(k, -1, np.int64)
     picks = [int(pick_rank(key, identity, pick, candidates, chosen)) for pick in range(k)]
@@ -20,7 +22,9 @@ def test_picks_without_replacement_are_distinct_and_kept_sorted(key: np.uint64, 
 
 
 @given(keys, st.lists(st.sampled_from([0.0, 1e-300, 0.5, 1.0, 1e300]), min_size=1, max_size=12))
-def test_weighted_picks_take_everyone_of_positive_weight_once_and_nobody_else(key: np.uint64, weights: list[float]) -> None:
+def test_weighted_picks_take_everyone_of_positive_weight_once_and_nobody_else(
+    key: np.uint64, weights: list[float]
+) -> None:
     left = np.array(weights)
     picks = [int(pick_weighted(key, 3, pick, len(weights), left)) for pick in range(len(weights) + 1)]
     taken = [pick for pick in picks if pick >= 0]

@@ -11,7 +11,7 @@ values = st.lists(st.floats(-10, 10) | st.just(float("nan")), max_size=10)
 
 @given(values, st.integers(0, 10), st.floats(0, 1))
 def test_only_the_living_must_stay_within(before: list[float], living: int, within: float) -> None:
-    old = np.array(before + [0.0])
+    old = np.array([*before, 0.0])
     living = min(living, len(before))
     order = np.arange(len(old))[::-1].copy()
     now = old.copy()
@@ -33,7 +33,7 @@ def test_truth_values_and_integers_can_stay_as_they_are() -> None:
 
 @given(st.lists(st.integers(0, 1), max_size=6))
 def test_all_are_equal_when_one_value_is_held(held: list[int]) -> None:
-    found = np.array(held + [7], np.int64)
+    found = np.array([*held, 7], np.int64)
     assert all_equal(found, np.arange(len(found)), len(held)) == (len(set(held)) <= 1)
 
 

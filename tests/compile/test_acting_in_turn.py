@@ -8,18 +8,43 @@ import numpy as np
 import pytest
 from reference import World, assert_engine_agrees
 
-from simengine import Scenario, Space, count, decision, events, field, gather, param, population, reference, running, total, update, vector
+from simengine import (
+    Scenario,
+    Space,
+    count,
+    decision,
+    events,
+    field,
+    gather,
+    param,
+    population,
+    reference,
+    running,
+    total,
+    update,
+    vector,
+)
 from simengine.relations.space import PAIRS_UP_TO
 from simengine.run.engine import Engine
 
 
-def dancers(dimensions: int, boundary: Literal["periodic", "reflecting", "open"], order: Any, gifts: bool = False) -> type[Scenario]:
+def dancers(
+    dimensions: int, boundary: Literal["periodic", "reflecting", "open"], order: Any, gifts: bool = False
+) -> type[Scenario]:
     class Dancers(Scenario):
         n_agents: int = param(PAIRS_UP_TO + 40, low=0)
         stride: float = param(0.02, low=0)
         reach: float = param(0.11, above=0)
 
-        agents = population(size="n_agents", place=vector(dimensions), mood=field(), label=field(int), crowd=field(int), near=field(), last=reference())
+        agents = population(
+            size="n_agents",
+            place=vector(dimensions),
+            mood=field(),
+            label=field(int),
+            crowd=field(int),
+            near=field(),
+            last=reference(),
+        )
         space = Space(agents.place, reach="reach", box=1.0, boundary=boundary)
 
         def start(self, agents: Any, draw: Any) -> None:
@@ -95,8 +120,12 @@ def test_turns_in_a_space_step_as_the_reference_does(name: str, n: int) -> None:
         engine.advance(step)
         for field_name in ("crowd", "last", "mood", "place"):
             wanted = world.rows["agents"].fields[field_name]
-            np.testing.assert_array_equal(engine.state["agents"].values(field_name), wanted, err_msg=f"{field_name} after {step}")
-        np.testing.assert_allclose(engine.state["agents"].values("near"), world.rows["agents"].fields["near"], rtol=0, atol=1e-15)
+            np.testing.assert_array_equal(
+                engine.state["agents"].values(field_name), wanted, err_msg=f"{field_name} after {step}"
+            )
+        np.testing.assert_allclose(
+            engine.state["agents"].values("near"), world.rows["agents"].fields["near"], rtol=0, atol=1e-15
+        )
 
 
 class Voting(Scenario):

@@ -23,20 +23,13 @@ from simengine import (
     Space,
     birth,
     count,
-    counted,
-    drawn,
     events,
     field,
     gather,
-    highest,
-    lowest,
-    lowest_id,
     param,
     population,
     reference,
     running,
-    send,
-    summed,
     total,
     update,
     vector,
@@ -146,8 +139,20 @@ def society(dynamic: bool) -> type[Scenario]:
 
         @update(
             people,
-            after=(all_of_them, a_stranger, strangers, celebrities, villagers, friends, passer_by, around, partner,
-                   listen, look_back, dwell),
+            after=(
+                all_of_them,
+                a_stranger,
+                strangers,
+                celebrities,
+                villagers,
+                friends,
+                passer_by,
+                around,
+                partner,
+                listen,
+                look_back,
+                dwell,
+            ),
         )
         def live(me, people, new, acc, p, step, draw):
             code = acc.r0 + 3 * acc.r1 + 5 * acc.r3 + 7 * acc.rw + 11 * acc.rm + 13 * acc.rk + 17 * acc.rn

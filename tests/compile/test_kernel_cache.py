@@ -11,7 +11,7 @@ import pytest
 
 from simengine.compile import cache
 
-SCENARIO = '''
+SCENARIO = """
 from simengine import Scenario, field, param, population, update
 
 FACTOR = {factor}
@@ -28,7 +28,7 @@ class Counting(Scenario):
     @update(agents)
     def act(me, agents, new):
         new.value[me] = FACTOR * helped(agents.value[me])
-'''
+"""
 
 REPORT = """
 import sys
@@ -38,7 +38,8 @@ from simengine.run.registry import load_file
 engine = Engine(load_file(__import__("pathlib").Path(sys.argv[1]))({}), 0, 1)
 engine.advance(1)
 stats = engine.kernel.module.advance.stats
-print(engine.kernel.path, sum(stats.cache_hits.values()), sum(stats.cache_misses.values()), engine.state["agents"].values("value")[0])
+hits, misses = sum(stats.cache_hits.values()), sum(stats.cache_misses.values())
+print(engine.kernel.path, hits, misses, engine.state["agents"].values("value")[0])
 """
 
 
@@ -47,7 +48,11 @@ def start(folder: Path, cached: Path | str, factor: float = 2.0, helper: str = "
     path.write_text(SCENARIO.format(factor=factor, helper=helper), encoding="utf-8")
     environment = os.environ | {"SIMENGINE_CACHE_DIR": str(cached)}
     return subprocess.Popen(
-        [sys.executable, "-c", REPORT, str(path)], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", REPORT, str(path)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 

@@ -32,11 +32,37 @@ class Branches(Scenario):
     level: int = param(2)
 
     agents = population(
-        size="n_agents", place=vector(2), mood=field(), kind=field(int), awake=field(bool),
-        a=field(), b=field(), c=field(), d=field(), e=field(), f=field(), g=field(), h=field(), i=field(), j=field(),
-        k=field(), m=field(), o=field(), q=field(), r=field(), s=field(), t=field(), u=field(), v=field(), w=field(), x=field(),
-        na=field(int), nb=field(int), nc=field(int), nd=field(int),
-    )  # fmt: skip
+        size="n_agents",
+        place=vector(2),
+        mood=field(),
+        kind=field(int),
+        awake=field(bool),
+        a=field(),
+        b=field(),
+        c=field(),
+        d=field(),
+        e=field(),
+        f=field(),
+        g=field(),
+        h=field(),
+        i=field(),
+        j=field(),
+        k=field(),
+        m=field(),
+        o=field(),
+        q=field(),
+        r=field(),
+        s=field(),
+        t=field(),
+        u=field(),
+        v=field(),
+        w=field(),
+        x=field(),
+        na=field(int),
+        nb=field(int),
+        nc=field(int),
+        nd=field(int),
+    )
     near = Space(agents.place, reach=0.4, box=1.0)
 
     def start(self, agents: Any, draw: Any) -> None:
@@ -244,9 +270,29 @@ class Branches(Scenario):
 
     @update(
         agents,
-        after=(chain, early_return, nested, one_branch_only, two_branches, chained, mixed, expressions, powers, division,
-               truth_of_numbers, truth_as_number, swapped, reused, constants, helper, one_total_feeds_another, whole_numbers,
-               shadowed_names, masks_in_branches, returns_in_both),
+        after=(
+            chain,
+            early_return,
+            nested,
+            one_branch_only,
+            two_branches,
+            chained,
+            mixed,
+            expressions,
+            powers,
+            division,
+            truth_of_numbers,
+            truth_as_number,
+            swapped,
+            reused,
+            constants,
+            helper,
+            one_total_feeds_another,
+            whole_numbers,
+            shadowed_names,
+            masks_in_branches,
+            returns_in_both,
+        ),
     )
     def note(me, agents, new, acc):
         new.a[me], new.b[me], new.c[me], new.d[me], new.e[me], new.f[me] = acc.a, acc.b, acc.c, acc.d, acc.e, acc.f
@@ -267,9 +313,22 @@ def test_a_branching_gather_sums_what_its_function_sums(n: int, seed: int, level
 
 
 @pytest.mark.parametrize(
-    "name", ["chain", "early_return", "one_branch_only", "two_branches", "chained", "mixed", "expressions", "swapped",
-             "reused", "one_total_feeds_another", "shadowed_names", "returns_in_both"],
-)  # fmt: skip
+    "name",
+    [
+        "chain",
+        "early_return",
+        "one_branch_only",
+        "two_branches",
+        "chained",
+        "mixed",
+        "expressions",
+        "swapped",
+        "reused",
+        "one_total_feeds_another",
+        "shadowed_names",
+        "returns_in_both",
+    ],
+)
 def test_plain_arithmetic_and_branches_run_on_lanes(name: str) -> None:
     engine = Engine(Branches({}), 0)
     assert f"gather_{name}_lanes(live" in engine.kernel.plan.source

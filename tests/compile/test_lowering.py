@@ -12,7 +12,20 @@ import pytest
 from numpy import float64
 from reference import assert_engine_agrees
 
-from simengine import Everyone, Scenario, ScenarioError, count, field, gather, param, population, running, total, update, vector
+from simengine import (
+    Everyone,
+    Scenario,
+    ScenarioError,
+    count,
+    field,
+    gather,
+    param,
+    population,
+    running,
+    total,
+    update,
+    vector,
+)
 from simengine.arrays.directions import normalised
 from simengine.run.engine import Engine
 
@@ -51,8 +64,15 @@ class Grammar(Scenario):
     rounds: int = param(2, low=0, high=5)
 
     agents = population(
-        size="n_agents", x=field(), y=field(), z=field(), n=field(int), pair=vector(2), unknown=field(int, default=-1), flag=field(bool),
-    )  # fmt: skip
+        size="n_agents",
+        x=field(),
+        y=field(),
+        z=field(),
+        n=field(int),
+        pair=vector(2),
+        unknown=field(int, default=-1),
+        flag=field(bool),
+    )
     all_others = Everyone(agents)
 
     def derived(self) -> Any:
@@ -94,14 +114,16 @@ class Grammar(Scenario):
         new.z[me] = acc.sums[0] + acc.sums[1] * acc.sums[2] + max(acc.best, -1.0) + (1.0 if acc.any_positive else 0.0)
         x, y, z = normalised(a, b, 1.0, 1.0, 0.0, 0.0)
         new.pair[me, 0], new.pair[me, 1] = x * LIMIT, y - z
-        new.n[me] += agents.n[me] // 2 + agents.n[me] % 3 + int(math.floor(a)) + step
+        new.n[me] += agents.n[me] // 2 + agents.n[me] % 3 + int(a) + step
         new.unknown[me] = agents.unknown[me] - 1
         new.flag[me] = draw.chance("coin", 0.5) or agents.flag[me]
         if draw.integer("die", 1, 7) > 3 and draw.choice("letter", 4) != 0:
             new.n[me] += draw.choice("number", COUNT)
         ux, uy = draw.unit_vector("turn", 2)
         p_rounds, id, agents_x_0_at_me, new_x_0 = 1.0, 2, 3.0, 4.0
-        new.x[me] = 0.9 * agents.x[me] + 0.1 * ux - 0.1 * uy + 1e-3 * (p_rounds + id + agents_x_0_at_me + new_x_0 + p.rounds)
+        new.x[me] = (
+            0.9 * agents.x[me] + 0.1 * ux - 0.1 * uy + 1e-3 * (p_rounds + id + agents_x_0_at_me + new_x_0 + p.rounds)
+        )
 
 
 @pytest.mark.parametrize("mode", ["slow", "fast"])
@@ -208,7 +230,7 @@ def component_of_accumulator(me, other, agents, acc):
 
 
 def unknown_name(me, other, agents, acc):
-    acc.seen += whatever
+    acc.seen += whatever  # noqa: F821
 
 
 def forbidden_module(me, other, agents, acc):
@@ -316,7 +338,9 @@ def test_a_mistake_in_an_update_is_explained_with_its_file_and_line(body: Any, l
     with pytest.raises(ScenarioError, match=message) as raised:
         Engine(phases(act=body)({}), 0).advance(1)
     found = str(raised.value)
-    assert any(f"test_lowering.py:{body.__code__.co_firstlineno + at}:" in found for at in {line, 0 if line == 0 else line}), found
+    assert any(
+        f"test_lowering.py:{body.__code__.co_firstlineno + at}:" in found for at in {line, 0 if line == 0 else line}
+    ), found
     assert "\n" not in found
 
 
@@ -351,7 +375,7 @@ def test_two_phases_of_one_name_are_refused() -> None:
 def test_helpers_that_mean_different_things_by_one_name_are_refused() -> None:
     from reference_helpers import offset_by_scale
 
-    SCALE = 5.0
+    SCALE = 5.0  # noqa: N806
 
     def act(me, agents, new):
         new.opinion[me] = SCALE + offset_by_scale(1.0)

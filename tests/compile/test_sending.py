@@ -43,12 +43,28 @@ def post(dynamic: bool) -> type[Scenario]:
         n_shops: int = param(3, low=1)
         death: float = param(0.2, low=0, high=1)
 
-        shops = population(size="n_shops", takings=field(), visits=field(int), cheap=field(), dear=field(), stock=field(int),
-                           least=field(int), most=field(int), early=field(int), lucky=field(int), favourite=field(int))  # fmt: skip
+        shops = population(
+            size="n_shops",
+            takings=field(),
+            visits=field(int),
+            cheap=field(),
+            dear=field(),
+            stock=field(int),
+            least=field(int),
+            most=field(int),
+            early=field(int),
+            lucky=field(int),
+            favourite=field(int),
+        )
         agents = population(
-            size="n_agents", capacity=60 if dynamic else None, mark=field(int), shop=reference(shops), purse=field(), gifts=field(int),
+            size="n_agents",
+            capacity=60 if dynamic else None,
+            mark=field(int),
+            shop=reference(shops),
+            purse=field(),
+            gifts=field(int),
             patron=reference(shops),
-        )  # fmt: skip
+        )
         somewhere = Random(agents, k=1, target=shops)
 
         def start(self, shops: Any, agents: Any, draw: Any) -> None:
@@ -60,8 +76,20 @@ def post(dynamic: bool) -> type[Scenario]:
         def wander(me, other, acc):
             acc.target = other
 
-        @send(agents, to=shops, after=wander, money=summed(), goods=summed(int), visitors=counted(), low=lowest(), high=highest(),
-              fewest=lowest(int), largest=highest(int), first=lowest_id(), winner=drawn())  # fmt: skip
+        @send(
+            agents,
+            to=shops,
+            after=wander,
+            money=summed(),
+            goods=summed(int),
+            visitors=counted(),
+            low=lowest(),
+            high=highest(),
+            fewest=lowest(int),
+            largest=highest(int),
+            first=lowest_id(),
+            winner=drawn(),
+        )
         def shop_around(me, agents, acc, send, draw):
             if draw.uniform("idle") < 0.2:
                 return
@@ -207,7 +235,7 @@ def in_an_endless_loop(me, agents, send):
 
 
 def as_a_value(me, agents, send):
-    number = send.call(0)
+    number = send.call(0)  # noqa: F841
 
 
 @pytest.mark.parametrize(
@@ -225,3 +253,31 @@ def test_a_wrong_send_is_refused_with_its_line(body: Any, line: int, message: st
     with pytest.raises(ScenarioError, match=message) as raised:
         Engine(sending(body)({}), 0)
     assert f"test_sending.py:{body.__code__.co_firstlineno + line}:" in str(raised.value)
+
+
+class Early(Scenario):
+    """Inboxes are read before anything was ever sent."""
+
+    agents = population(size=3, low=field(), high=field(int), from_whom=reference(), sum=field(), first=field(bool))
+
+    @update(agents)
+    def read(me, agents, new, step):
+        if step == 0:
+            new.low[me], new.high[me], new.sum[me] = agents.least[me], agents.most[me], agents.total[me]
+            new.from_whom[me] = agents.someone[me]
+
+    @send(agents, to=agents, least=lowest(), most=highest(int), someone=lowest_id(), total=summed())
+    def write(me, send):
+        send.least(0, 1.0)
+        send.most(0, 1)
+        send.someone(0)
+        send.total(0, 1.0)
+
+
+def test_before_anything_is_sent_an_inbox_is_empty() -> None:
+    _, engine = assert_engine_agrees(Early, 0, 2)
+    agents = engine.state["agents"]
+    assert agents.values("low").tolist() == [math.inf] * 3
+    assert agents.values("high").tolist() == [-(2**63 - 1)] * 3
+    assert agents.values("from_whom").tolist() == [-1] * 3
+    assert agents.values("sum").tolist() == [0.0] * 3

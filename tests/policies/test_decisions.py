@@ -10,16 +10,32 @@ from reference import assert_engine_agrees
 from scipy import stats
 
 import simengine
-from simengine import Everyone, InputError, Policy, RunError, Scenario, ScenarioError, count, decision, field, gather, param, population, update
-from simengine.run.engine import Engine
+from simengine import (
+    Everyone,
+    InputError,
+    Policy,
+    RunError,
+    Scenario,
+    ScenarioError,
+    count,
+    decision,
+    field,
+    gather,
+    param,
+    population,
+    update,
+)
 from simengine.policies.answers import checked
+from simengine.run.engine import Engine
 
 
 class Commons(Scenario):
     """Each agent chooses, between two updates, on what it saw of the others."""
 
     n_agents: int = param(6, low=1)
-    agents = population(size="n_agents", choice=field(int), effort=field(), seen=field(int), taken=field(int), age=field(int))
+    agents = population(
+        size="n_agents", choice=field(int), effort=field(), seen=field(int), taken=field(int), age=field(int)
+    )
     everyone = Everyone(agents)
 
     @update(agents)
@@ -73,7 +89,9 @@ def test_a_policy_answers_in_the_middle_of_the_step() -> None:
     asked_of: list[Any] = []
 
     def all_of_it(asked: Any) -> Any:
-        asked_of.append((asked.step, asked.ids.tolist(), asked.agents.age.tolist(), asked.observed["old"].tolist(), asked.options))
+        asked_of.append(
+            (asked.step, asked.ids.tolist(), asked.agents.age.tolist(), asked.observed["old"].tolist(), asked.options)
+        )
         return 2
 
     state = after({"choose": all_of_it}, 2, n_agents=3)
@@ -87,7 +105,10 @@ def test_a_policy_answers_in_the_middle_of_the_step() -> None:
 
 def test_several_policies_and_the_rule_share_a_population() -> None:
     policies = {
-        "agents.choose": (Policy(lambda asked: np.full(len(asked.ids), 2), ids=[0, 3]), Policy(lambda asked: 0, ids=np.array([5, 77])))
+        "agents.choose": (
+            Policy(lambda asked: np.full(len(asked.ids), 2), ids=[0, 3]),
+            Policy(lambda asked: 0, ids=np.array([5, 77])),
+        )
     }
     mixed, plain = after(policies).values("choice"), after(None).values("choice")
     assert mixed[[0, 3, 5]].tolist() == [2, 2, 0]
@@ -143,7 +164,7 @@ def test_a_wrong_answer_stops_the_run_with_a_reason(answer: Any, message: str) -
 
 
 def test_policies_for_decisions_that_do_not_exist_are_refused() -> None:
-    with pytest.raises(InputError, match="did you mean 'agents.choose'"):
+    with pytest.raises(InputError, match=r"did you mean 'agents\.choose'"):
         simengine.run(Commons, steps=1, policies={"agents.chose": lambda asked: 0}, progress=False)
     with pytest.raises(InputError, match="share is between 0 and 1"):
         simengine.run(Commons, steps=1, policies={"choose": Policy(lambda asked: 0, share=1.5)}, progress=False)

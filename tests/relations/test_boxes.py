@@ -10,33 +10,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reference import assert_engine_agrees
 
-from simengine import InputError, Scenario, ScenarioError, Space, birth, count, field, gather, param, population, update, vector
-from simengine.arrays.boundary import reflected, wrapped
+from simengine import (
+    InputError,
+    Scenario,
+    ScenarioError,
+    Space,
+    birth,
+    count,
+    field,
+    gather,
+    param,
+    population,
+    update,
+    vector,
+)
 from simengine.run.engine import Engine
 from simengine.run.start import Start
-
-
-@given(x=st.floats(-1e6, 1e6), side=st.floats(1e-3, 1e3))
-def test_a_wrapped_coordinate_is_in_the_box_and_the_same_place(x: float, side: float) -> None:
-    inside = wrapped(x, side)
-    assert 0.0 <= inside < side
-    turns = (x - inside) / side
-    assert abs(turns - round(turns)) <= 1e-9 * max(1.0, abs(turns))
-    assert wrapped(inside, side) == inside
-
-
-@given(x=st.floats(-1e6, 1e6), side=st.floats(1e-3, 1e3))
-def test_a_reflected_coordinate_is_in_the_box_and_turns_on_every_second_stretch(x: float, side: float) -> None:
-    inside, turned = reflected(x, side)
-    assert 0.0 <= inside <= side
-    if 1e-6 < (x / side) % 1.0 < 1 - 1e-6:
-        assert turned == (np.floor(x / side) % 2 == 1)
-        assert abs(np.sin(np.pi * inside / side) - abs(np.sin(np.pi * x / side))) < 1e-6 * max(1.0, abs(x / side))
-
-
-@pytest.mark.parametrize("x", [-1e-20, -0.0, 0.0, 1.0, 2.0, -1.0, np.nextafter(1.0, 0.0), 1e300])
-def test_the_edge_of_a_periodic_box_is_its_beginning(x: float) -> None:
-    assert 0.0 <= wrapped(x, 1.0) < 1.0
 
 
 class Billiards(Scenario):
@@ -88,7 +77,9 @@ class Billiards(Scenario):
 
 
 @given(n=st.integers(0, 12), seed=st.integers(0, 1000), pace=st.floats(0, 5), steps=st.integers(1, 4))
-def test_reflections_turn_velocities_and_species_see_one_another_as_in_the_reference(n: int, seed: int, pace: float, steps: int) -> None:
+def test_reflections_turn_velocities_and_species_see_one_another_as_in_the_reference(
+    n: int, seed: int, pace: float, steps: int
+) -> None:
     assert_engine_agrees(Billiards, seed, steps, n_balls=n, pace=pace)
 
 
@@ -109,7 +100,9 @@ def test_a_start_outside_a_periodic_box_is_the_same_place_inside_it() -> None:
 
 def test_a_start_outside_a_reflecting_box_is_refused() -> None:
     with pytest.raises(InputError, match=r"balls.place of agent 2 lies outside the box"):
-        Engine(Billiards({"n_balls": 3}), 0, 1, Start({"balls": {"place": np.array([[0.1, 0.1], [1.0, 0.0], [0.2, 1.1]])}}))
+        Engine(
+            Billiards({"n_balls": 3}), 0, 1, Start({"balls": {"place": np.array([[0.1, 0.1], [1.0, 0.0], [0.2, 1.1]])}})
+        )
 
 
 class Pushing(Scenario):

@@ -8,7 +8,21 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from simengine import Everyone, Matching, Random, Scenario, count, events, field, gather, param, population, running, update
+from simengine import (
+    Everyone,
+    Matching,
+    Random,
+    Scenario,
+    ScenarioError,
+    count,
+    events,
+    field,
+    gather,
+    param,
+    population,
+    running,
+    update,
+)
 from simengine.run.engine import Engine
 
 # Every chi-square test here fails with probability LEVEL for another seed.
@@ -20,8 +34,19 @@ class Drawing(Scenario):
     """What each agent drew: partners, pair, and its turn."""
 
     n_agents: int = param(5, low=0)
-    agents = population(size="n_agents", weight=field(), one=field(int), two=field(int), heavy=field(int), mate=field(int),
-                        other_mate=field(int), turn=field(int), events=field(int), first=field(int), again=field(int))  # fmt: skip
+    agents = population(
+        size="n_agents",
+        weight=field(),
+        one=field(int),
+        two=field(int),
+        heavy=field(int),
+        mate=field(int),
+        other_mate=field(int),
+        turn=field(int),
+        events=field(int),
+        first=field(int),
+        again=field(int),
+    )
     stranger = Random(agents, k=1)
     strangers = Random(agents, k=2)
     weighted = Random(agents, k=1, weight=agents.weight)
@@ -160,3 +185,8 @@ def test_events_draw_agents_with_replacement(drawn: dict[str, np.ndarray]) -> No
     observed = np.bincount(drawn["events"][:, 0], minlength=8)
     pooled = np.append(observed[:5], observed[5:].sum()), np.append(expected[:5], expected[5:].sum())
     assert stats.chisquare(*pooled).pvalue > LEVEL
+
+
+def test_partners_of_drawn_partners_are_refused() -> None:
+    with pytest.raises(ScenarioError, match="drawn before"):
+        Random(Drawing.agents, k=1, within=Random(Drawing.agents, k=3))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -24,9 +24,17 @@ def crowd(dimensions: int, boundary: Boundary, dynamic: bool = False) -> type[Sc
         reach: float = param(1.0, above=0)
 
         agents = population(
-            size="n_agents", capacity=PAIRS_UP_TO + 100 if dynamic else None, place=vector(dimensions), mark=field(),
-            label=field(int), found=field(), seen=field(int), labels=field(int), nearest=field(), pull=vector(dimensions),
-        )  # fmt: skip
+            size="n_agents",
+            capacity=PAIRS_UP_TO + 100 if dynamic else None,
+            place=vector(dimensions),
+            mark=field(),
+            label=field(int),
+            found=field(),
+            seen=field(int),
+            labels=field(int),
+            nearest=field(),
+            pull=vector(dimensions),
+        )
         near = Space(agents.place, reach="reach", box="box", boundary=boundary)
 
         @gather(near, marks=total(), others=count(), pull=total(dimensions))
@@ -117,9 +125,11 @@ def check(name: str, place: np.ndarray, reach: float, box: float, seed: int, thr
 @pytest.mark.parametrize("name", CROWDS)
 def test_few_agents_see_those_within_reach_and_nobody_else(name: str) -> None:
     @given(
-        n=st.sampled_from([0, 1, 2, 3, 7, 8, 9, 15, 16, 17, 40]), kind=st.sampled_from(KINDS), seed=st.integers(0, 1000),
+        n=st.sampled_from([0, 1, 2, 3, 7, 8, 9, 15, 16, 17, 40]),
+        kind=st.sampled_from(KINDS),
+        seed=st.integers(0, 1000),
         reach=st.sampled_from([0.125, 0.5, 1.0, 1.4, 2.0, 3.9, 8.0]),
-    )  # fmt: skip
+    )
     @settings(max_examples=40)
     def agrees(n: int, kind: str, seed: int, reach: float) -> None:
         check(name, places(kind, n, 3 if "3-D" in name else 2, 4.0, seed), reach, 4.0, seed)
@@ -130,8 +140,15 @@ def test_few_agents_see_those_within_reach_and_nobody_else(name: str) -> None:
 @pytest.mark.parametrize("name", CROWDS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_many_agents_see_those_within_reach_and_nobody_else(name: str, kind: str) -> None:
-    for n, reach in ((PAIRS_UP_TO, 0.5), (PAIRS_UP_TO + 1, 0.5), (PAIRS_UP_TO + 88, 0.125), (PAIRS_UP_TO + 9, 1.0),
-                     (PAIRS_UP_TO + 1, 4 / 3), (PAIRS_UP_TO + 2, 1.4), (PAIRS_UP_TO + 3, 5.0)):  # fmt: skip
+    for n, reach in (
+        (PAIRS_UP_TO, 0.5),
+        (PAIRS_UP_TO + 1, 0.5),
+        (PAIRS_UP_TO + 88, 0.125),
+        (PAIRS_UP_TO + 9, 1.0),
+        (PAIRS_UP_TO + 1, 4 / 3),
+        (PAIRS_UP_TO + 2, 1.4),
+        (PAIRS_UP_TO + 3, 5.0),
+    ):
         check(name, places(kind, n, 3 if "3-D" in name else 2, 4.0, n), reach, 4.0, n)
 
 

@@ -19,7 +19,6 @@ from simengine import (
     Space,
     birth,
     count,
-    every,
     field,
     gather,
     observable,
@@ -99,7 +98,15 @@ class Colony(Scenario):
     room: int = param(300, low=1)
     death: float = param(0.3, low=0, high=1)
     hives = population(size=2, honey=field())
-    agents = population(size="n_agents", capacity="room", mood=field(), age=field(int), alert=field(bool), mother=reference(), hive=reference(hives))
+    agents = population(
+        size="n_agents",
+        capacity="room",
+        mood=field(),
+        age=field(int),
+        alert=field(bool),
+        mother=reference(),
+        hive=reference(hives),
+    )
 
     def start(self, agents: Any, hives: Any, draw: Any) -> None:
         agents.mood[:] = draw.of(agents).uniform("mood")
@@ -146,7 +153,10 @@ def test_strides_select_and_change_nothing() -> None:
     np.testing.assert_array_equal(coarse["place"], fine["place"].sel(snapshot_time=[0, 5, 6]))
 
 
-@pytest.mark.parametrize("options", [{"threads": 2}, {"threads": 3}, {"storage_order": "by_cell"}, {"threads": 2, "storage_order": "by_cell"}])
+@pytest.mark.parametrize(
+    "options",
+    [{"threads": 2}, {"threads": 3}, {"storage_order": "by_cell"}, {"threads": 2, "storage_order": "by_cell"}],
+)
 def test_threads_and_storage_do_not_show(options: dict[str, Any]) -> None:
     assert content_hash(result(**options)) == content_hash(result(threads=1, storage_order="by_id"))
 
@@ -167,8 +177,10 @@ def test_another_seed_is_another_run_and_every_seed_is_allowed() -> None:
 
 
 def test_a_run_in_another_process_is_the_same_run() -> None:
-    script = "import test_running as t; from simengine.store import content_hash; print(content_hash(t.result()), content_hash(t.result(t.Colony)))"
-    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=Path(__file__).parent)
+    script = "import test_running as t; print(t.content_hash(t.result()), t.content_hash(t.result(t.Colony)))"
+    found = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=Path(__file__).parent
+    )
     assert found.stdout.split() == [content_hash(result()), content_hash(result(Colony))]
 
 

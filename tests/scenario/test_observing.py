@@ -25,7 +25,13 @@ def seldom(agents: Any) -> float:
     return float(agents.value.max())
 
 
-@observable(outputs=(Output("low", "s"), Output("high", "s", "highest value", (), "float64", uncertain=True, null=True), Output("n", dtype="int64")))
+@observable(
+    outputs=(
+        Output("low", "s"),
+        Output("high", "s", "highest value", (), "float64", uncertain=True, null=True),
+        Output("n", dtype="int64"),
+    )
+)
 def extremes(agents: Any) -> dict[str, Any]:
     return {
         "low": agents.value.min(), "high": Measured(float(agents.value.max()), 0.5, 1.0, 0.25), "n": len(agents.value),
