@@ -60,33 +60,42 @@ def step_across(cell, step, cells_along, length):  # type: ignore[no-untyped-def
 
 
 @inlined
-def scan(table, d, begin, end, shift, here, reach2, own, near, found):  # type: ignore[no-untyped-def]
-    """Add those of a run of places who are within reach, displaced by ``shift``."""
+def squares(table, k, x, y, z, third):  # type: ignore[no-untyped-def]
+    """Squared distances of eight places from (x, y), or (x, y, z) when there is a third axis."""
+    dx, dy = vector.load(table, 0, k) - x, vector.load(table, 1, k) - y
+    square = dx * dx + dy * dy
+    if third:
+        dz = vector.load(table, 2, k) - z
+        square = square + dz * dz
+    return square
+
+
+@inlined
+def scan(table, begin, end, x, y, z, third, reach2, own, near, found):  # type: ignore[no-untyped-def]
+    """Add those of a run of places who are within reach of a position."""
     for k in range(begin, end, vector.WIDTH):
-        square = vector.repeated(0.0)
-        for axis in range(d):
-            offset = vector.load(table, axis, k) + (shift[axis + 3 - d] - here[axis])
-            square = square + offset * offset
         places = vector.count_from(k)
-        within = (square < reach2) & vector.differs(places, own) & vector.first(end - k)
+        within = (squares(table, k, x, y, z, third) < reach2) & vector.differs(places, own) & vector.first(end - k)
         found = vector.keep(near, found, places, within)
     return found
 
 
 @inlined
-def look(grid, start, table, d, strays, here, lengths, reach2, own, near):  # type: ignore[no-untyped-def]
-    """Find who is within reach of the position ``here``: their places go to ``near``, then eight harmless ones.
+def look(grid, start, table, third, strays, x, y, z, period, reach2, own, near):  # type: ignore[no-untyped-def]
+    """Find who is within reach of (x, y, z): their places go to ``near``, then eight harmless ones.
 
-    ``d`` is the number of components, a constant; ``own`` is the looking agent's place, left out; -1 for nobody's.
-    Returns how many were found.
+    ``third`` (a constant) says whether there are three axes; in the plane z is 0. ``own`` is the looking agent's
+    place, left out; -1 for nobody's. Returns how many were found.
     """
     n0, n1, n2 = grid.shape[0], grid.shape[1], grid.shape[2]
     length0, length1, length2 = grid.length[0], grid.length[1], grid.length[2]
-    c0 = coordinate(grid, 0, here[0]) if d == 3 else np.int64(0)
-    c1 = coordinate(grid, 1, here[d - 2])
-    c2 = coordinate(grid, 2, here[d - 1])
-    around0 = 1 if d == 3 else 0
+    c0 = coordinate(grid, 0, x) if third else np.int64(0)
+    c1 = coordinate(grid, 1, y if third else x)
+    c2 = coordinate(grid, 2, z if third else y)
+    around0 = 1 if third else 0
     low, high = max(c2 - 1, 0), min(c2 + 2, n2)
+    at_border = length2 > 0.0 and (c2 == 0 or c2 == n2 - 1)
+    far, shift2 = step_across(c2, -1 if c2 == 0 else 1, n2, length2)
     found = 0
     for step0 in range(-around0, around0 + 1):
         a, shift0 = step_across(c0, step0, n0, length0)
@@ -97,17 +106,20 @@ def look(grid, start, table, d, strays, here, lengths, reach2, own, near):  # ty
             if b < 0:
                 continue
             base = (a * n1 + b) * n2
+            seen_x, seen_y = (x - shift0, y - shift1) if third else (x - shift1, y)
             begin, end = np.int64(start[base + low]), np.int64(start[base + high])
-            found = scan(table, d, begin, end, (shift0, shift1, 0.0), here, reach2, own, near, found)
-            if length2 > 0.0 and (c2 == 0 or c2 == n2 - 1):
-                far, shift2 = step_across(c2, -1 if c2 == 0 else 1, n2, length2)
+            found = scan(table, begin, end, seen_x, seen_y, z, third, reach2, own, near, found)
+            if at_border:
                 begin, end = np.int64(start[base + far]), np.int64(start[base + far + 1])
-                found = scan(table, d, begin, end, (shift0, shift1, shift2), here, reach2, own, near, found)
+                across_y, across_z = (seen_y, z - shift2) if third else (seen_y - shift2, z)
+                found = scan(table, begin, end, seen_x, across_y, across_z, third, reach2, own, near, found)
     for k in range(strays[1], strays[1] + strays[0], vector.WIDTH):
-        square = vector.repeated(0.0)
-        for axis in range(d):
-            offset = cells.nearest_image(vector.load(table, axis, k) - here[axis], lengths[axis])
-            square = square + offset * offset
+        dx = cells.nearest_image(vector.load(table, 0, k) - x, period)
+        dy = cells.nearest_image(vector.load(table, 1, k) - y, period)
+        square = dx * dx + dy * dy
+        if third:
+            dz = cells.nearest_image(vector.load(table, 2, k) - z, period)
+            square = square + dz * dz
         places = vector.count_from(k)
         found = vector.keep(near, found, places, (square < reach2) & vector.differs(places, own))
     vector.store_places(near, found, vector.count_from(0))
@@ -115,34 +127,45 @@ def look(grid, start, table, d, strays, here, lengths, reach2, own, near):  # ty
 
 
 @inlined
-def moved(me, here, d, lengths, limit2, table, rows, place_of, home, strays):  # type: ignore[no-untyped-def]
+def beside(x, home, half, period):  # type: ignore[no-untyped-def]
+    """Return the image of a coordinate nearest to ``home``; ``half`` is half the period, infinite without one."""
+    offset = x - home
+    x = x - period if offset > half else x
+    return x + period if offset < -half else x
+
+
+@inlined
+def moved(me, x, y, z, third, half, period, limit2, table, rows, place_of, home, strays):  # type: ignore[no-untyped-def]
     """Put the new position of ``me`` into the table; returns its place, which is a stray's when it went far.
 
-    A result of -1 says that there was no room for another stray: sort again.
+    Across the border of a periodic box the entry stays on the side of its cell. A result of -1 says that there was no
+    room for another stray: sort again.
     """
     place = place_of[me]
     if place < strays[1]:
-        square = 0.0
-        for axis in range(d):
-            offset = cells.nearest_image(here[axis] - home[axis, place], lengths[axis])
-            square += offset * offset
-        if square > limit2:
-            stray = strays[1] + strays[0]
-            if stray + vector.WIDTH >= table.shape[1]:
-                return -1
-            for row in range(rows):
-                table[row, stray] = table[row, place]
-            for axis in range(d):
-                table[axis, place] = np.inf
-            strays[0] += 1
-            place_of[me] = stray
-            place = stray
-    for axis in range(d):
-        x = here[axis]
-        if place < strays[1]:
-            # Across the border of a periodic box the entry stays on the side of its cell.
-            offset = x - home[axis, place]
-            x = x - lengths[axis] if offset > 0.5 * lengths[axis] else x
-            x = x + lengths[axis] if offset < -0.5 * lengths[axis] else x
-        table[axis, place] = x
+        seen_x, seen_y = beside(x, home[0, place], half, period), beside(y, home[1, place], half, period)
+        dx, dy = seen_x - home[0, place], seen_y - home[1, place]
+        square = dx * dx + dy * dy
+        seen_z = z
+        if third:
+            seen_z = beside(z, home[2, place], half, period)
+            dz = seen_z - home[2, place]
+            square = square + dz * dz
+        if not square > limit2:
+            table[0, place], table[1, place] = seen_x, seen_y
+            if third:
+                table[2, place] = seen_z
+            return place
+        stray = strays[1] + strays[0]
+        if stray + vector.WIDTH >= table.shape[1]:
+            return np.int64(-1)
+        for row in range(rows):
+            table[row, stray] = table[row, place]
+        table[0, place] = np.inf
+        strays[0] += 1
+        place_of[me] = stray
+        place = stray
+    table[0, place], table[1, place] = x, y
+    if third:
+        table[2, place] = z
     return place

@@ -146,6 +146,7 @@ class Space(Relation):
             "lengths": np.full(3, period),
             "grid": self._grid(parameters),
             "turn_grid": self._turn_grid(parameters),
+            "turn_half": 0.5 * period if period else math.inf,
             "turn_reach": reach * (1.0 + SLACK_SHARE),
             "turn_limit2": (reach * SLACK_SHARE * (1.0 - 1e-9)) ** 2,
         }

@@ -67,12 +67,12 @@ def emit_look(space: Space, code: Code, scope: Scope, body: GatherBody) -> None:
     axes = range(space.dimensions)
     for axis in axes:
         code.line(f"here_{axis} = {scope.field(space.position, axis)}[me]")
-    here = "(" + ", ".join(f"here_{axis}" for axis in axes) + ",)"
+    here = ", ".join([*(f"here_{axis}" for axis in axes), "0.0"][:3])
     own = f"{scope.work(space, 'place_of')}[me]" if space.source is space.target else "-1"
     if has_cells(space, scope):
         code.line(
             f"found = {functions(scope, 'turns')('look')}({scope.scalar(space, 'turn_grid')}, {scope.work(space, 'start')}, "
-            f"{table}, {space.dimensions}, {scope.work(space, 'strays')}, {here}, {scope.scalar(space, 'lengths')}, "
+            f"{table}, {space.dimensions == 3}, {scope.work(space, 'strays')}, {here}, {scope.scalar(space, 'period')}, "
             f"{scope.scalar(space, 'reach2')}, {own}, near)"
         )
     else:
@@ -107,20 +107,19 @@ def emit_moved(space: Space, code: Code, scope: Scope) -> None:
     if not changed:
         return
     table, axes = scope.work(space, "turn_table"), range(space.dimensions)
-    here = "(" + ", ".join(f"{scope.field(space.seen, axis)}[me]" for axis in axes) + ",)"
+    here = ", ".join([*(f"{scope.field(space.seen, axis)}[me]" for axis in axes), "0.0"][:3])
     total_rows = sum(declared.rows for declared in space.target.fields.values() if declared.dtype is float)
     code.line(
-        f"place = {functions(scope, 'turns')('moved')}(me, {here}, {space.dimensions}, {scope.scalar(space, 'lengths')}, "
-        f"{scope.scalar(space, 'turn_limit2')}, {table}, {total_rows}, {scope.work(space, 'place_of')}, "
+        f"place = {functions(scope, 'turns')('moved')}(me, {here}, {space.dimensions == 3}, {scope.scalar(space, 'turn_half')}, "
+        f"{scope.scalar(space, 'period')}, {scope.scalar(space, 'turn_limit2')}, {table}, {total_rows}, {scope.work(space, 'place_of')}, "
         f"{scope.work(space, 'home')}, {scope.work(space, 'strays')})"
     )
     with code.block("if place < 0:"):
         emit_sorting(space, code, scope)
-    with code.block("else:"):
-        code.line("pass")
-        for name in sorted(changed):
-            if name == space.seen.field.name:
-                continue
-            for component in range(space.target.fields[name].rows):
-                value = scope.table_of(space.target, name)
-                code.line(f"{table}[{fields(space)[name] + component}, place] = {value}[{component}, me]")
+    others = [name for name in sorted(changed) if name != space.seen.field.name]
+    if others:
+        with code.block("else:"):
+            for name in others:
+                for component in range(space.target.fields[name].rows):
+                    value = scope.table_of(space.target, name)
+                    code.line(f"{table}[{fields(space)[name] + component}, place] = {value}[{component}, me]")
