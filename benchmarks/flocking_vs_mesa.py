@@ -50,7 +50,10 @@ def main() -> None:
     for regime in SETTINGS:
         for order in ("shuffled", "synchronous"):
             our_run(regime, 0, order)
-    print(f"{'':8}{'Mesa ms':>10}{'ours ms':>10}{'Mesa/ours':>11}{'sync ms':>10}{'MASON ms':>10}{'neighbours at the end':>23}")
+    print(
+        f"{'':8}{'Mesa ms':>10}{'ours ms':>10}{'Mesa/ours':>11}{'sync ms':>10}{'MASON ms':>10}"
+        f"{'neighbours at the end':>23}"
+    )
     for regime in SETTINGS:
         mesa, ours, synchronous, met = [], [], [], []
         for seed in range(options.rounds):

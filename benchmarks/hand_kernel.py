@@ -1,4 +1,4 @@
-"""The step of the schooling scenario (rules of Couzin et al. 2002) fused by hand, for comparison with the generated one.
+"""The step of the schooling scenario (rules of Couzin et al. 2002) fused by hand, to compare with the generated one.
 
 It uses the engine's cell lists, lanes and draws, keeps its state sorted by cell, and has no scenario, no phases and no
 generality: what somebody who wanted only this model would write. Its results are those of the engine, bit for bit.
@@ -72,8 +72,8 @@ def gather(grid, n_cells, start, table, radii, sight, reach2, totals):
                 distance, inverse = vector.root_and_inverse(dx * dx + dy * dy + dz * dz)
                 ax, ay, az, jx, jy, jz, near = look(
                     live, distance, dx * inverse, dy * inverse, dz * inverse, ux, uy, uz,
-                    vector.pick(candidates, 3, other), vector.pick(candidates, 4, other), vector.pick(candidates, 5, other),
-                    radii, sight, ax, ay, az, jx, jy, jz, near,
+                    vector.pick(candidates, 3, other), vector.pick(candidates, 4, other),
+                    vector.pick(candidates, 5, other), radii, sight, ax, ay, az, jx, jy, jz, near,
                 )  # fmt: skip
             totals[0, i] = vector.total(ax)
             totals[1, i] = vector.total(ay)
@@ -146,7 +146,18 @@ class HandKernel:
         start = np.empty(int(np.prod(grid.shape)) + 2, np.int32)
         cell, order = np.empty(n, np.int32), np.empty(n + 16, np.int32)
         table, totals = np.zeros((6, n + 64)), np.empty((7, n))
-        self.before = (np.array(keys, np.uint64), grid, cell, order, start, table, totals, radii, p.sight_cosine, reach2)
+        self.before = (
+            np.array(keys, np.uint64),
+            grid,
+            cell,
+            order,
+            start,
+            table,
+            totals,
+            radii,
+            p.sight_cosine,
+            reach2,
+        )
         self.after = (self.ids, self.state, numbers)
 
     def advance(self, steps: int) -> None:

@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 from hand_kernel import HandKernel
 
-from simengine.run.engine import Engine
-from simengine.run.registry import find
+from simengine.runs.engine import Engine
+from simengine.runs.registry import find
 
 C_PROGRAM = Path(__file__).parent / "bin" / "zone_model"
 NEIGHBOURS, REACH = 30.0, 5.0
@@ -29,7 +29,13 @@ NEIGHBOURS, REACH = 30.0, 5.0
 def school(agents: int):
     """The zone model of the C program as a scenario."""
     box = (agents * 4 / 3 * math.pi * REACH**3 / NEIGHBOURS) ** (1 / 3)
-    values = {"n_agents": agents, "box": box, "radius_repulsion": 1.0, "radius_orientation": 4.0, "radius_attraction": REACH}
+    values = {
+        "n_agents": agents,
+        "box": box,
+        "radius_repulsion": 1.0,
+        "radius_orientation": 4.0,
+        "radius_attraction": REACH,
+    }
     return find("schooling")(values | {"speed": 3.0, "noise": 0.05, "blind_angle": 45.0})
 
 
@@ -45,7 +51,9 @@ def main() -> None:
         engine = Engine(scenario, seed=1, threads=1)
         agents = engine.view().populations["agents"]
         hand = HandKernel(scenario, 1, np.array(agents.position), np.array(agents.heading))
-        words = subprocess.run([str(C_PROGRAM), str(options.agents), str(options.steps)], capture_output=True, text=True, check=True)
+        words = subprocess.run(
+            [str(C_PROGRAM), str(options.agents), str(options.steps)], capture_output=True, text=True, check=True
+        )
         begin = time.perf_counter()
         hand.advance(options.steps)
         middle = time.perf_counter()

@@ -21,7 +21,7 @@ def measure(agents: int, steps: int, threads: int) -> None:
     """Run one size and print its figures as JSON."""
     from kernel import school
 
-    from simengine.run.engine import Engine
+    from simengine.runs.engine import Engine
 
     engine = Engine(school(agents), seed=1, threads=threads)
     engine.advance(2)
@@ -46,7 +46,9 @@ def main() -> None:
         costs = {}
         for agents in (100_000, 1_000_000):
             command = [sys.executable, __file__, "--steps", str(options.steps), "--one", str(agents), str(threads)]
-            found = [json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout) for _ in range(3)]
+            found = [
+                json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout) for _ in range(3)
+            ]
             best = sorted(found, key=lambda row: row["ns"])[1]
             costs[agents] = best["ns"]
             print(f"{agents:9}{threads:9}{best['ns']:19.0f}{best['gigabytes']:18.2f}")

@@ -74,9 +74,7 @@ def main(n_rows: int) -> None:
             times["streamed"].append(record / len(rows))
             times["merge"].append(merge / len(rows))
             times["append, 64 variables"].append(appended(Path(folder, f"a{repeat}.nc"), few) / len(few))
-            times["append, 1 variable"].append(
-                appended_as_block(Path(folder, f"b{repeat}.nc"), few) / len(few)
-            )
+            times["append, 1 variable"].append(appended_as_block(Path(folder, f"b{repeat}.nc"), few) / len(few))
     base = statistics.median(times["streamed"])
     for name, found in times.items():
         median = statistics.median(found)

@@ -68,7 +68,7 @@ def turned(x: float, y: float, steer_x: float, steer_y: float, seen: float) -> t
 class Flocking(Scenario):
     """Flocking birds after Reynolds (1987), as in the comparison of agent-based modelling frameworks."""
 
-    reference = "Reynolds (1987) Computer Graphics 21(4), 25-34, doi:10.1145/37402.37406"
+    paper = "Reynolds (1987) Computer Graphics 21(4), 25-34, doi:10.1145/37402.37406"
     default_steps = 100
 
     regime: Literal["small", "large"] = param("small", description="run of the comparison")

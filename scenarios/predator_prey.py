@@ -48,14 +48,12 @@ from simengine import (
     observable,
     param,
     population,
+    reference,
     running,
     send,
     summed,
     update,
     vector,
-)
-from simengine import (
-    reference as reference_to,
 )
 from simengine.random.draws import sincos_turn
 
@@ -78,7 +76,7 @@ def predator_energy(predators: Any) -> int:
 class PredatorPrey(Scenario):
     """Predators hunting prey in a periodic square (after Wilensky 1997)."""
 
-    reference = "Wilensky & Reisman (2006) Cogn. Instr. 24, 171-209, doi:10.1207/s1532690xci2402_1"
+    paper = "Wilensky & Reisman (2006) Cogn. Instr. 24, 171-209, doi:10.1207/s1532690xci2402_1"
     default_steps = 1000
 
     n_prey: int = param(2000, low=0, description="number of prey at the start")
@@ -108,7 +106,7 @@ class PredatorPrey(Scenario):
         capacity="predator_capacity",
         position=vector(2, long_name="position of predators"),
         energy=field(int, long_name="energy in units of one step's need"),
-        quarry=reference_to(prey, long_name="prey claimed"),
+        quarry=reference(prey, long_name="prey claimed"),
         dowry=field(int, long_name="energy given to a young in this step"),
         starving=field(bool, long_name="whether it dies in this step"),
     )

@@ -84,7 +84,7 @@ def zones(repulsion: float, orientation: float, attraction: float) -> dict[str, 
 class Schooling(Scenario):
     """Schooling fish with zones of repulsion, orientation and attraction (Couzin et al. 2002)."""
 
-    reference = "Couzin, Krause, James, Ruxton & Franks (2002) J. theor. Biol. 218, 1-11, doi:10.1006/jtbi.2002.3065"
+    paper = "Couzin, Krause, James, Ruxton & Franks (2002) J. theor. Biol. 218, 1-11, doi:10.1006/jtbi.2002.3065"
     default_steps = 2000
     time_step = "dt"
     time_unit = "s"

@@ -69,7 +69,7 @@ def opinion_entropy_plug_in(agents: Any, p: Any) -> float:
 class Voter(Scenario):
     """Voter model on the complete graph, event by event (Clifford & Sudbury 1973; Holley & Liggett 1975)."""
 
-    reference = "Holley & Liggett (1975) Ann. Probab. 3, 643-663, doi:10.1214/aop/1176996306"
+    paper = "Holley & Liggett (1975) Ann. Probab. 3, 643-663, doi:10.1214/aop/1176996306"
     default_steps = 10_000
 
     n_agents: int = param(100, low=2, description="number of agents")

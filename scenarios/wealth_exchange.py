@@ -80,7 +80,7 @@ def share_poor(agents: Any) -> float:
 class WealthExchange(Scenario):
     """Money given to random others, unit by unit (Dragulescu & Yakovenko 2000)."""
 
-    reference = "Dragulescu & Yakovenko (2000) Eur. Phys. J. B 17, 723-729, doi:10.1007/s100510070114"
+    paper = "Dragulescu & Yakovenko (2000) Eur. Phys. J. B 17, 723-729, doi:10.1007/s100510070114"
     default_steps = 2000
 
     n_agents: int = param(500, low=2, description="number of agents")

@@ -7,8 +7,6 @@ are first used, so that importing simengine costs little.
 from __future__ import annotations
 
 import importlib
-import sys
-import types
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
     from simengine.relations.matching import Matching
     from simengine.relations.random import Random
     from simengine.relations.space import Space
-    from simengine.run.api import open, run
+    from simengine.runs.api import open, run
     from simengine.scenario.observables import Measured, Observable, Output, every, observable
     from simengine.scenario.parameters import param
     from simengine.scenario.phases import (
@@ -55,7 +53,7 @@ _HOME = {
     "simengine.relations.matching": ("Matching",),
     "simengine.relations.random": ("Random",),
     "simengine.relations.space": ("Space",),
-    "simengine.run.api": ("open", "run"),
+    "simengine.runs.api": ("open", "run"),
     "simengine.scenario.observables": ("Measured", "Observable", "Output", "every", "observable"),
     "simengine.scenario.parameters": ("param",),
     "simengine.scenario.phases": (
@@ -133,19 +131,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted([*__all__, "__version__"])
-
-
-class _Package(types.ModuleType):
-    """Keeps ``simengine.run`` the function, in whose place the import system puts the package of that name."""
-
-    @property
-    def run(self) -> Any:
-        """The function `simengine.run.api.run`."""
-        return importlib.import_module("simengine.run.api").run
-
-    @run.setter
-    def run(self, package: types.ModuleType) -> None:
-        """Leave the function where the import system puts the package."""
-
-
-sys.modules[__name__].__class__ = _Package

@@ -17,8 +17,8 @@ from simengine import AgentDraws, Chosen, ChosenBy, Everyone, Matching, Mates, R
 from simengine.compile.state import State
 from simengine.random import sampling
 from simengine.random.philox import step_key, stream_key
-from simengine.run.engine import Engine
-from simengine.run.view import fill_start
+from simengine.runs.engine import Engine
+from simengine.runs.view import fill_start
 from simengine.scenario.phases import Birth, Decision, Events, Gather, Send, Update
 from simengine.scenario.scenario import active
 from simengine.scenario.stop import Consensus, Extinct, Unchanged, When

@@ -24,7 +24,7 @@ LAYERS = [
     {"store"},
     {"policies"},
     {"shards"},
-    {"run"},
+    {"runs"},
     {"sweep"},
     {"cli", "__main__"},
     {"scenarios", "analysis"},

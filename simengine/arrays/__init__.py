@@ -1,1 +1,1 @@
-"""..."""
+"""Arrays below everything: cell lists, lanes, exact sums, partners, lookups."""

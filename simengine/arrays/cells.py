@@ -365,9 +365,7 @@ def filter_1(candidates: Floats, count: int, x: float, reach2: float, own: int, 
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def filter_2(
-    candidates: Floats, count: int, x: float, y: float, reach2: float, own: int, survivors: Places
-) -> int:
+def filter_2(candidates: Floats, count: int, x: float, y: float, reach2: float, own: int, survivors: Places) -> int:
     """Find who is within reach in the plane; see :func:`filter_3`."""
     found = 0
     for k in range(0, count, vector.WIDTH):

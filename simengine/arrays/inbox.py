@@ -14,7 +14,6 @@ from simengine.random.draws import bits_pair
 jit = njit(cache=True, nogil=True, error_model="numpy")
 
 
-
 @jit
 def combine_total_integers(to, value, inbox):  # type: ignore[no-untyped-def]
     """Add each value to its receiver's sum."""

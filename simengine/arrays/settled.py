@@ -20,7 +20,7 @@ def stays_within(before, now, order, living, within):  # type: ignore[no-untyped
 @jit
 def same_agents(before_ids, ids, order, living):  # type: ignore[no-untyped-def]
     """Whether every living agent already lived, in its slot, when the ids were copied."""
-    for rank in range(living):
+    for rank in range(living):  # noqa: SIM110
         if before_ids[order[rank]] != ids[order[rank]]:
             return False
     return True
@@ -29,7 +29,7 @@ def same_agents(before_ids, ids, order, living):  # type: ignore[no-untyped-def]
 @jit
 def all_equal(values, order, living):  # type: ignore[no-untyped-def]
     """Whether all living agents hold one value."""
-    for rank in range(1, living):
+    for rank in range(1, living):  # noqa: SIM110
         if values[order[rank]] != values[order[0]]:
             return False
     return True

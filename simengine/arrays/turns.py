@@ -20,7 +20,10 @@ inlined = njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 
 @jit
 def sort_table(grid, position, ids, agents, cell, start, slots, table, place_of, home, strays):  # type: ignore[no-untyped-def]
-    """Sort everybody by cell and remember where they were; ``strays[0]`` is the number of strays, ``strays[1]`` their first place."""
+    """Sort everybody by cell and remember where they were.
+
+    ``strays[0]`` is the number of strays, ``strays[1]`` their first place.
+    """
     d = position.shape[0]
     n_cells = grid.shape[0] * grid.shape[1] * grid.shape[2]
     cells.assign(grid, position, 0, agents, cell)

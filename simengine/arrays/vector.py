@@ -143,16 +143,12 @@ def _ordered(comparison: str) -> Callable[..., Any]:
 
 
 def _square_root(builder: Any, value: Any) -> Any:
-    function = cgutils.get_or_insert_function(
-        builder.module, ir.FunctionType(_VECTOR, [_VECTOR]), "llvm.sqrt.v8f64"
-    )
+    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_VECTOR, [_VECTOR]), "llvm.sqrt.v8f64")
     return builder.call(function, [value])
 
 
 def _magnitude(builder: Any, value: Any) -> Any:
-    function = cgutils.get_or_insert_function(
-        builder.module, ir.FunctionType(_VECTOR, [_VECTOR]), "llvm.fabs.v8f64"
-    )
+    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_VECTOR, [_VECTOR]), "llvm.fabs.v8f64")
     return builder.call(function, [value])
 
 
@@ -172,9 +168,7 @@ for _function, _name in (
     (operator.eq, "=="),
 ):
     _declare_operator(_function, lanes, types.Number, mask, _ordered(_name))
-_declare_operator(
-    operator.ne, lanes, types.Number, mask, lambda builder, a, b: builder.fcmp_unordered("!=", a, b)
-)
+_declare_operator(operator.ne, lanes, types.Number, mask, lambda builder, a, b: builder.fcmp_unordered("!=", a, b))
 _declare_operator(operator.neg, lanes, types.Number, lanes, lambda builder, a: builder.fneg(a), arity=1)
 _declare_operator(operator.pos, lanes, types.Number, lanes, lambda builder, a: a, arity=1)
 _declare_operator(abs, lanes, types.Number, lanes, _magnitude, arity=1)
@@ -198,21 +192,11 @@ def _place(context: Any, builder: Any, array_type: Any, array: Any, row: Any, co
 
 
 def _is_table(table: types.Type) -> bool:
-    return (
-        isinstance(table, types.Array)
-        and table.ndim == 2
-        and table.layout == "C"
-        and table.dtype == types.float64
-    )
+    return isinstance(table, types.Array) and table.ndim == 2 and table.layout == "C" and table.dtype == types.float64
 
 
 def _is_places(array: types.Type) -> bool:
-    return (
-        isinstance(array, types.Array)
-        and array.ndim == 1
-        and array.layout == "C"
-        and array.dtype == types.int32
-    )
+    return isinstance(array, types.Array) and array.ndim == 1 and array.layout == "C" and array.dtype == types.int32
 
 
 @intrinsic
@@ -381,8 +365,8 @@ def _estimated_root(builder: Any, x: Any) -> tuple[Any, Any]:
     """Square root and its inverse by Newton's method with fused steps, from an estimate of 14 bits.
 
     After two steps both have an error of about one unit in the last place; the last step, with a residual that a fused
-    operation gives exactly, rounds them as the divider and the root unit would (Markstein 1990, IBM J. Res. Dev. 34, 111),
-    in less than half the time.
+    operation gives exactly, rounds them as the divider and the root unit would (Markstein 1990, IBM J. Res. Dev. 34,
+    111), in less than half the time.
     """
     module = builder.module
     estimate = cgutils.get_or_insert_function(

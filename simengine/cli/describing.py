@@ -9,8 +9,8 @@ from typing import Any
 from simengine.cli.output import console, paragraph, table
 from simengine.policies.answers import labelled
 from simengine.relations.base import Relation
-from simengine.run import registry
-from simengine.run.start import variable_name
+from simengine.runs import registry
+from simengine.runs.start import variable_name
 from simengine.scenario.phases import AgentPhase, Decision, Events, Gather, Phase, Send, Update
 from simengine.scenario.population import Field, Population
 from simengine.scenario.scenario import Scenario
@@ -25,7 +25,7 @@ def show(name: str) -> None:
     paragraph(page, described(scenario))
     paragraph(page, "")
     facts = [
-        ("reference", scenario.reference),
+        ("reference", scenario.paper),
         ("source", inspect.getsourcefile(scenario) or ""),
         ("default steps", str(scenario.default_steps)),
         (
@@ -152,7 +152,7 @@ def observable_rows(scenario: type[Scenario]) -> list[tuple[str, ...]]:
     """List every recorded variable of the observables."""
     rows: list[tuple[str, ...]] = []
     for strided in scenario.declaration.observables:
-        every = "" if strided.every == 1 else f"{strided.every} steps"
+        every = "" if strided.every is None else f"{strided.every} steps"
         for output in strided.observable.outputs:
             extra = " ".join(["with error"] * output.uncertain + ["with null"] * output.null)
             text = output.long_name or output.name.replace("_", " ")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from simengine.cli.output import console, paragraph, table
-from simengine.run import registry
+from simengine.runs import registry
 
 
 def show() -> None:

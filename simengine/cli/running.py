@@ -24,7 +24,7 @@ from simengine.cli.output import (
 )
 from simengine.cli.settings import parameters
 from simengine.errors import RunError, ScenarioError, SimengineError, StoreError
-from simengine.run import registry
+from simengine.runs import registry
 from simengine.scenario.scenario import Scenario
 
 if TYPE_CHECKING:

@@ -21,7 +21,10 @@ KERNEL_PACKAGES = ("arrays", "random", "compile", "relations")
 
 
 def cache_directory() -> Path:
-    """The root of the kernel cache: ``$SIMENGINE_CACHE_DIR``, else the user's cache folder; a temporary one if not writable."""
+    """The root of the kernel cache: ``$SIMENGINE_CACHE_DIR``, else the user's cache folder.
+
+    A temporary folder takes its place when it is not writable.
+    """
     chosen, base = os.environ.get("SIMENGINE_CACHE_DIR"), os.environ.get("XDG_CACHE_HOME")
     root = Path(chosen) if chosen else (Path(base) if base else Path.home() / ".cache") / "simengine"
     try:
@@ -62,7 +65,8 @@ def load(name: str, source: str) -> tuple[ModuleType, Path]:
             file.write(source)
         os.replace(temporary, path)
     specification = importlib.util.spec_from_file_location(module_name, path)
-    assert specification is not None and specification.loader is not None
+    assert specification is not None
+    assert specification.loader is not None
     module = importlib.util.module_from_spec(specification)
     sys.modules[module_name] = module
     try:

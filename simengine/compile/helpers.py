@@ -22,7 +22,23 @@ import numpy as np
 from simengine.errors import ScenarioError
 
 ALLOWED_BUILTINS = frozenset(
-    {"abs", "bool", "divmod", "enumerate", "float", "int", "len", "max", "min", "pow", "range", "round", "zip", "True", "False"}
+    {
+        "abs",
+        "bool",
+        "divmod",
+        "enumerate",
+        "float",
+        "int",
+        "len",
+        "max",
+        "min",
+        "pow",
+        "range",
+        "round",
+        "zip",
+        "True",
+        "False",
+    }
 )
 
 
@@ -76,12 +92,16 @@ class Globals:
     def check_meaning(self, name: str, value: Any, where: str) -> None:
         """Refuse a second meaning of a name: a helper of another file may use its own."""
         if self.meanings.setdefault(name, value) is not value and self.meanings[name] != value:
-            raise ScenarioError(f"{where}: {name!r} means different things in the functions that a phase uses; rename one")
+            raise ScenarioError(
+                f"{where}: {name!r} means different things in the functions that a phase uses; rename one"
+            )
 
     def add(self, name: str, value: Any, where: str) -> None:
         if isinstance(value, types.ModuleType):
             if value not in (math, np):
-                raise ScenarioError(f"{where}: module {value.__name__!r} cannot be used in a compiled phase; math and numpy can")
+                raise ScenarioError(
+                    f"{where}: module {value.__name__!r} cannot be used in a compiled phase; math and numpy can"
+                )
             self.imports[name] = f"import {value.__name__} as {name}"
         elif isinstance(value, bool | int | float | np.number):
             self.constants[name] = _literal(value)
@@ -90,7 +110,10 @@ class Globals:
         elif callable(value):
             self.add_function(name, value, where)
         else:
-            raise ScenarioError(f"{where}: {name!r} is a {type(value).__name__}; a phase may use numbers, math, numpy and plain functions")
+            raise ScenarioError(
+                f"{where}: {name!r} is a {type(value).__name__}; "
+                "a phase may use numbers, math, numpy and plain functions"
+            )
 
     def add_function(self, name: str, value: Any, where: str) -> None:
         if name in self.functions:
@@ -117,7 +140,11 @@ class Globals:
         arguments = definition.args.posonlyargs + definition.args.args + definition.args.kwonlyargs
         for argument in arguments:
             argument.annotation = None
-        if definition.body and isinstance(definition.body[0], ast.Expr) and isinstance(definition.body[0].value, ast.Constant):
+        if (
+            definition.body
+            and isinstance(definition.body[0], ast.Expr)
+            and isinstance(definition.body[0].value, ast.Constant)
+        ):
             definition.body = definition.body[1:] or [ast.Pass()]
         self.functions[name] = ""
         local = {argument.arg for argument in arguments} | {name}
@@ -131,7 +158,9 @@ def surroundings(function: Callable[..., Any]) -> dict[str, Any]:
     function = getattr(function, "py_func", function)
     if not function.__closure__:
         return function.__globals__
-    held = {name: cell.cell_contents for name, cell in zip(function.__code__.co_freevars, function.__closure__, strict=True)}
+    held = {
+        name: cell.cell_contents for name, cell in zip(function.__code__.co_freevars, function.__closure__, strict=True)
+    }
     return function.__globals__ | held
 
 
@@ -153,7 +182,8 @@ def _literal(value: Any) -> str:
 
 
 def _free_names(tree: ast.AST) -> set[str]:
-    loaded, stored = set(), set()
+    loaded: set[str] = set()
+    stored: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Name):
             (loaded if isinstance(node.ctx, ast.Load) else stored).add(node.id)

@@ -62,7 +62,9 @@ class Kernel:
         self._scalars = {label: r.scalars(scenario.values) for label, r in self.plan.relations.items()}
         self._work = {label: r.work(state.capacities()) for label, r in self.plan.relations.items()}
         self.segments: list[Segment | HostPhase] = [
-            segment if isinstance(segment, HostPhase) else Segment(getattr(self.module, segment[0]), self._bind(segment[1]))
+            segment
+            if isinstance(segment, HostPhase)
+            else Segment(getattr(self.module, segment[0]), self._bind(segment[1]))
             for segment in self.plan.segments
         ]
 
@@ -171,7 +173,16 @@ def explained(error: Exception, plan: Plan, path: Path) -> ScenarioError:
     return ScenarioError(f"{path}: {reason}")
 
 
-TELLING = ("No implementation", "Unknown attribute", "Cannot unify", "not defined", "Cannot", "Invalid", "Unknown", "unify")
+TELLING = (
+    "No implementation",
+    "Unknown attribute",
+    "Cannot unify",
+    "not defined",
+    "Cannot",
+    "Invalid",
+    "Unknown",
+    "unify",
+)
 
 
 def reason_of(text: str) -> str:
@@ -180,7 +191,11 @@ def reason_of(text: str) -> str:
     if missing:
         return f"{plain_types(missing[1])} is not defined for these types"
     lines = [line.strip() for line in text.splitlines()]
-    lines = [line for line in lines if line and not line.startswith(("Failed", "During", "File", "-", "<")) and "^" not in line]
+    lines = [
+        line
+        for line in lines
+        if line and not line.startswith(("Failed", "During", "File", "-", "<")) and "^" not in line
+    ]
     found = next((line for word in TELLING for line in lines if word in line), lines[0] if lines else "")
     unified = re.match(r"Cannot unify (.*) and (.*) for '(\w+)", found)
     if unified:

@@ -10,14 +10,14 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass
 
-from simengine.compile.lower import Lowered
+from simengine.compile.lowered import Lowered
 
 # Sums of 2**32 of these stay below 2**53, up to which float64 counts exactly.
 LARGEST_COUNTED = 2**20
 SQUARE_ROOTS = {("math", "sqrt"), ("np", "sqrt"), ("numpy", "sqrt")}
 
 
-class NotLanes(Exception):
+class NotLanesError(Exception):
     """The function needs something that lanes cannot do."""
 
 
@@ -34,8 +34,10 @@ def lane_form(lowered: Lowered) -> LaneForm | None:
     function = ast.parse(lowered.source).body[0]
     assert isinstance(function, ast.FunctionDef)
     try:
-        body = _Rewriting({result.variable for result in lowered.results}, function, lowered.booleans, lowered.whole).run()
-    except NotLanes:
+        body = _Rewriting(
+            {result.variable for result in lowered.results}, function, lowered.booleans, lowered.whole
+        ).run()
+    except NotLanesError:
         return None
     name = f"{lowered.name}_lanes"
     result = ast.FunctionDef(
@@ -65,7 +67,7 @@ class _Rewriting:
     def run(self) -> list[ast.stmt]:
         *body, last = self.function.body
         if not isinstance(last, ast.Return):
-            raise NotLanes
+            raise NotLanesError
         self.statements(_without_returns(body), "live")
         return [*self.lines, last]
 
@@ -79,7 +81,7 @@ class _Rewriting:
             elif isinstance(statement, ast.Assign) and len(statement.targets) == 1:
                 self.assign_target(statement.targets[0], statement.value, mask)
             elif not isinstance(statement, ast.Pass):
-                raise NotLanes
+                raise NotLanesError
 
     def assign_target(self, target: ast.expr, value: ast.expr, mask: str) -> None:
         if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple) and len(target.elts) == len(value.elts):
@@ -91,16 +93,16 @@ class _Rewriting:
         elif isinstance(target, ast.Name):
             self.assign(target.id, value, mask)
         else:
-            raise NotLanes
+            raise NotLanesError
 
     def assign(self, name: str, value: ast.expr, mask: str) -> None:
         is_mask = self.is_mask(value)
         lowered = self.expression(value)
         if name in self.whole and not _adds_whole_number(name, value):
-            raise NotLanes
+            raise NotLanesError
         if name in self.accumulators or (mask != "live" and name in self.known):
             if is_mask:
-                raise NotLanes
+                raise NotLanesError
             lowered = _select(ast.Name(mask, ast.Load()), lowered, ast.Name(name, ast.Load()))
         self.emit(name, lowered)
         if is_mask:
@@ -128,19 +130,21 @@ class _Rewriting:
             return node.id in self.masks
         if isinstance(node, ast.Constant):
             return isinstance(node.value, bool)
-        return isinstance(node, ast.Compare | ast.BoolOp) or (isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not))
+        return isinstance(node, ast.Compare | ast.BoolOp) or (
+            isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not)
+        )
 
     def condition(self, node: ast.expr) -> ast.expr:
         if not self.is_mask(node):
             if not isinstance(node, ast.Name):
-                raise NotLanes
+                raise NotLanesError
             return ast.Compare(node, [ast.NotEq()], [ast.Constant(0)])
         return self.expression(node)
 
     def number(self, node: ast.expr) -> ast.expr:
         """An operand of arithmetic, where truth values cannot stand on lanes."""
         if self.is_mask(node):
-            raise NotLanes
+            raise NotLanesError
         return self.expression(node)
 
     def expression(self, node: ast.expr) -> ast.expr:
@@ -150,16 +154,16 @@ class _Rewriting:
             if isinstance(node.op, ast.Pow):
                 if isinstance(node.right, ast.Constant) and node.right.value == 2 and isinstance(node.left, ast.Name):
                     return ast.BinOp(node.left, ast.Mult(), node.left)
-                raise NotLanes
+                raise NotLanesError
             if not isinstance(node.op, ast.Add | ast.Sub | ast.Mult | ast.Div):
-                raise NotLanes
+                raise NotLanesError
             return ast.BinOp(self.number(node.left), node.op, self.number(node.right))
         if isinstance(node, ast.UnaryOp):
             if isinstance(node.op, ast.Not):
                 return _negated(self.condition(node.operand))
             if isinstance(node.op, ast.USub):
                 return ast.UnaryOp(node.op, self.number(node.operand))
-            raise NotLanes
+            raise NotLanesError
         if isinstance(node, ast.Compare):
             return self.comparison(node)
         if isinstance(node, ast.BoolOp):
@@ -171,11 +175,11 @@ class _Rewriting:
             return joined
         if isinstance(node, ast.IfExp):
             if self.is_mask(node.body) or self.is_mask(node.orelse):
-                raise NotLanes
+                raise NotLanesError
             return _select(self.condition(node.test), self.expression(node.body), self.expression(node.orelse))
         if isinstance(node, ast.Call):
             return self.call(node)
-        raise NotLanes
+        raise NotLanesError
 
     def comparison(self, node: ast.Compare) -> ast.expr:
         allowed = ast.Lt | ast.LtE | ast.Gt | ast.GtE | ast.Eq | ast.NotEq
@@ -183,7 +187,7 @@ class _Rewriting:
         joined: ast.expr | None = None
         for left, operator, right in zip(sides, node.ops, sides[1:], strict=False):
             if not isinstance(operator, allowed):
-                raise NotLanes
+                raise NotLanesError
             part = ast.Compare(left, [operator], [right])
             joined = part if joined is None else ast.BinOp(joined, ast.BitAnd(), part)
         assert joined is not None
@@ -191,7 +195,7 @@ class _Rewriting:
 
     def call(self, node: ast.Call) -> ast.expr:
         if node.keywords:
-            raise NotLanes
+            raise NotLanesError
         arguments = [self.number(argument) for argument in node.args]
         function = node.func
         if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name):
@@ -205,7 +209,7 @@ class _Rewriting:
                 # Python keeps the first argument on a tie, so the second is chosen only when strictly better.
                 better = ast.Compare(arguments[1], [operator], [arguments[0]])
                 return _select(better, arguments[1], arguments[0])
-        raise NotLanes
+        raise NotLanesError
 
 
 def _select(condition: ast.expr, chosen: ast.expr, otherwise: ast.expr) -> ast.expr:
@@ -241,12 +245,10 @@ def _without_returns(body: list[ast.stmt]) -> list[ast.stmt]:
             if then_returns or else_returns:
                 then = statement.body[:-1] if then_returns else statement.body + rest
                 otherwise = statement.orelse[:-1] if else_returns else statement.orelse + rest
-                changed = ast.If(
-                    statement.test, _without_returns(then) or [ast.Pass()], _without_returns(otherwise)
-                )
+                changed = ast.If(statement.test, _without_returns(then) or [ast.Pass()], _without_returns(otherwise))
                 return [*body[:index], changed]
             if any(isinstance(node, ast.Return) for node in ast.walk(statement)):
-                raise NotLanes
+                raise NotLanesError
     return body
 
 

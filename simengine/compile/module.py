@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from simengine.compile import emit
+from simengine.compile import emit, emit_gathers, emit_phases
 from simengine.compile.helpers import Globals
 from simengine.compile.lanes import lane_form
-from simengine.compile.lower import Lowered, Lowering
+from simengine.compile.lower import Lowering
+from simengine.compile.lowered import Lowered
 from simengine.compile.names import Lines, Names, Streams
 from simengine.errors import ScenarioError
 from simengine.relations.base import Relation
@@ -53,9 +54,7 @@ class ModuleWriter:
         self.populations = declaration.populations
         self.phases = active(declaration.phases, scenario.values)
         self.static = {
-            name: value
-            for name, value in scenario.values.items()
-            if value is None or isinstance(value, str)
+            name: value for name, value in scenario.values.items() if value is None or isinstance(value, str)
         }
         self.joined = all_relations(declaration.relations, self.phases)
         self.relations = relation_names(self.joined)
@@ -104,7 +103,9 @@ class ModuleWriter:
 
         for argument in ("offset", "distance", "direction"):
             if argument in inspect.signature(gather.function).parameters and argument not in gather.relation.gives:
-                raise ScenarioError(f"{gather.where}: {type(gather.relation).__name__} gives no {argument}; a Space does")
+                raise ScenarioError(
+                    f"{gather.where}: {type(gather.relation).__name__} gives no {argument}; a Space does"
+                )
 
     def _check_moves(self, phase: Phase, lowered: Lowered) -> None:
         """Refuse to move other agents: only one's own position is brought back into the box and found again."""
@@ -116,7 +117,9 @@ class ModuleWriter:
         }
         for owner, name, _ in lowered.writes_others:
             if (owner, name) in positions:
-                raise ScenarioError(f"{phase.where}: {phase.name}() moves another agent; it can write new.{name} of me only")
+                raise ScenarioError(
+                    f"{phase.where}: {phase.name}() moves another agent; it can write new.{name} of me only"
+                )
 
     def write(self) -> Plan:
         """Write everything."""
@@ -127,7 +130,7 @@ class ModuleWriter:
                 if phase.name in sequential_only:
                     continue
                 lowered = self.lower(phase)
-                function = emit.emit_gather(
+                function = emit_gathers.emit_gather(
                     phase, lowered, lane_form(lowered), self.names(phase), self.populations, self.parallel
                 )
             else:
@@ -160,24 +163,31 @@ class ModuleWriter:
     def _emit(self, phase: Phase) -> emit.Function:
         if isinstance(phase, Update | Decision):
             if phase.order == "synchronous":
-                return emit.emit_update(
+                return emit_phases.emit_update(
                     phase, self.lower(phase), self.names(phase), self.populations, self.joined, self.parallel
                 )
             lowered = self.lower(phase, sequential=True)
             gathers = [(gather, self.lower(gather, sequential=True)) for gather in phase.after]
-            written = {(phase.population.name, result.name) for result in emit.results_of(phase, lowered)}
+            written = {(phase.population.name, result.name) for result in emit_phases.results_of(phase, lowered)}
             written |= {(owner, name) for owner, name, _ in lowered.writes_others}
             self._check_moves(phase, lowered)
             names = self.names(phase, True, frozenset(written), bool(lowered.writes_others))
-            return emit.emit_sequential(phase, lowered, gathers, names, self.populations, self.joined)
+            return emit_phases.emit_sequential(phase, lowered, gathers, names, self.populations, self.joined)
         if isinstance(phase, Send):
-            return emit.emit_send(phase, self.lower(phase), self.names(phase), self.populations, self.parallel)
+            return emit_phases.emit_send(phase, self.lower(phase), self.names(phase), self.populations, self.parallel)
         assert isinstance(phase, Birth)
         population = phase.population
         earlier = self.phases[: self.phases.index(phase)]
         collected = [p for p in earlier if isinstance(p, Gather) and p.relation.source is population]
-        inboxes = {name: combine for p in self.phases if isinstance(p, Send) and p.to is population for name, combine in p.inboxes.items()}
-        return emit.emit_birth(phase, self.lower(phase), self.names(phase), self.populations, self.joined, collected, inboxes)
+        inboxes = {
+            name: combine
+            for p in self.phases
+            if isinstance(p, Send) and p.to is population
+            for name, combine in p.inboxes.items()
+        }
+        return emit_phases.emit_birth(
+            phase, self.lower(phase), self.names(phase), self.populations, self.joined, collected, inboxes
+        )
 
     def _assemble(self, segments: list[list[emit.Function] | HostPhase]) -> Plan:
         stops = list(self.scenario.declaration.stops)
@@ -195,9 +205,13 @@ class ModuleWriter:
         source, origins = self._text(tail)
         relations = {label: self._relation(key) for key, label in self.relations.items()}
         gathers = {phase.name: phase for phase in self.phases if isinstance(phase, Gather)}
-        return Plan(source, self.streams, plan_segments, relations, gathers, stops, self.parallel, origins, self.globals)
+        return Plan(
+            source, self.streams, plan_segments, relations, gathers, stops, self.parallel, origins, self.globals
+        )
 
-    def _advance(self, code: Lines, name: str, functions: list[emit.Function], stops: list[Stop], first: bool, last: bool) -> Names:
+    def _advance(
+        self, code: Lines, name: str, functions: list[emit.Function], stops: list[Stop], first: bool, last: bool
+    ) -> Names:
         names = Names("", self.streams, self.relations, self.imports, self.choices)
         for function in functions:
             names.used |= function.names.used
@@ -208,9 +222,13 @@ class ModuleWriter:
             if first and isinstance(stop, Unchanged):
                 population = stop.field.population
                 for component in range(stop.field.field.rows):
-                    body.line(f"{self._before(names, stop, number, component)}[:] = {names.field(stop.field, component)}")
+                    body.line(
+                        f"{self._before(names, stop, number, component)}[:] = {names.field(stop.field, component)}"
+                    )
                 if population.dynamic:
-                    body.line(f"{names.buffer(f'before_{number}_ids', population.name, 'int64')}[:] = {names.ids(population)}")
+                    body.line(
+                        f"{names.buffer(f'before_{number}_ids', population.name, 'int64')}[:] = {names.ids(population)}"
+                    )
         for function in functions:
             body.line(function.call)
         with body.block("if status[0] != 0:"):
@@ -241,7 +259,8 @@ class ModuleWriter:
             return f"{function}({names.field(stop.field)}, {order}, {living})"
         function = names.imports("simengine.arrays.settled", "stays_within")
         tests = [
-            f"{function}({self._before(names, stop, number, component)}, {names.field(stop.field, component)}, {order}, {living}, {stop.within!r})"
+            f"{function}({self._before(names, stop, number, component)}, {names.field(stop.field, component)}, "
+            f"{order}, {living}, {stop.within!r})"
             for component in range(stop.field.field.rows)
         ]
         if population.dynamic:
@@ -257,7 +276,12 @@ class ModuleWriter:
     def _text(self, tail: Lines) -> tuple[str, list[tuple[int, int, Lowered]]]:
         """Put the module together; also say which of its lines hold which lowered function."""
         draws = sorted({name for low in self.lowered.values() for name in _draw_names(low.source)})
-        head = ['"""Generated from a scenario; changes made here are lost."""', "import math", "import numpy as np", "from numba import njit, prange"]
+        head = [
+            '"""Generated from a scenario; changes made here are lost."""',
+            "import math",
+            "import numpy as np",
+            "from numba import njit, prange",
+        ]
         head += [f"from simengine.random.draws import {name.removeprefix('_draw_')} as {name}" for name in draws]
         head += [f"from {module} import {name} as engine_{name}" for name, module in sorted(self.imports.items())]
         head += sorted(set(self.globals.imports.values()) - {"import math as math", "import numpy as np"})

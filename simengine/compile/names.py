@@ -133,7 +133,10 @@ class Names:
         if self.sequential and population.dynamic:
             living_slot_of = self.imports("simengine.arrays.lookup", "living_slot_of")
             alive = self.alive(population)
-            return f"{living_slot_of}({self.order(population)}, {self.ids(population)}, {alive}, {self.living(population)}, {identity})"
+            return (
+                f"{living_slot_of}({self.order(population)}, {self.ids(population)}, {alive}, "
+                f"{self.living(population)}, {identity})"
+            )
         slot_of = self.imports("simengine.arrays.lookup", "slot_of")
         return f"{slot_of}({self.order(population)}, {self.ids(population)}, {self.living(population)}, {identity})"
 

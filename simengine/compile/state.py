@@ -65,7 +65,7 @@ class PopulationState:
         return self.ids[self.order[: self.living]]
 
     def store_in(self, permutation: Array) -> None:
-        """Reorder the storage of a population without births and deaths: slot ``k`` gets what ``permutation[k]`` held."""
+        """Let slot ``k`` hold what ``permutation[k]`` held; for a population without births and deaths."""
         for column in (self.ids, *(row for table in self.fields.values() for row in table)):
             column[:] = np.take(column, permutation)
         self.order[self.ids] = np.arange(self.capacity)

@@ -18,11 +18,10 @@ def pin() -> tuple[str, str]:
     name = os.environ.get("NUMBA_CPU_NAME") or llvm.get_host_cpu_name()
     features = os.environ.get("NUMBA_CPU_FEATURES")
     if features is None:
-        host = llvm.get_host_cpu_features() if not os.environ.get("NUMBA_CPU_NAME") else {}
-        features = host.flatten() if host else ""
+        features = "" if os.environ.get("NUMBA_CPU_NAME") else llvm.get_host_cpu_features().flatten()
         features = f"{features},{WIDE_REGISTERS}" if features else WIDE_REGISTERS
-    config.CPU_NAME = name
-    config.CPU_FEATURES = features
+    config.CPU_NAME = name  # type: ignore[attr-defined]
+    config.CPU_FEATURES = features  # type: ignore[attr-defined]
     return name, features
 
 

@@ -1,1 +1,1 @@
-"""..."""
+"""Estimators, pure functions on arrays, and the observables built on them."""

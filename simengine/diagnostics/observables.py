@@ -60,7 +60,9 @@ class School:
         """Measure the whole school, in order of id."""
         from simengine.diagnostics.schooling import COSTLY_FROM, DEFINITIONS, METRIC_NAMES
 
-        ids, position, heading = state[0] if len(state) == 1 else (np.concatenate(part) for part in zip(*state, strict=True))
+        ids, position, heading = (
+            state[0] if len(state) == 1 else (np.concatenate(part) for part in zip(*state, strict=True))
+        )
         if len(state) > 1:
             order = np.argsort(ids)
             position, heading = position[order], heading[order]

@@ -222,9 +222,7 @@ def _shape_entropy(offset: NDArray[np.float64]) -> float:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def school_metrics(
-    position: NDArray[np.float64], heading: NDArray[np.float64], box: float
-) -> NDArray[np.float64]:
+def school_metrics(position: NDArray[np.float64], heading: NDArray[np.float64], box: float) -> NDArray[np.float64]:
     """Return the twelve numbers of :data:`METRICS`; nothing is checked.
 
     Sums run over the rows from first to last on one thread: rows in the order of agent ids give the same bits

@@ -152,7 +152,8 @@ class HostAnswers:
                 raise RunError(f"{what} returned probabilities that are negative, missing or all zero")
             cumulative = np.cumsum(weights, axis=1)
             drawn = draw.uniform("action") * cumulative[:, -1]
-            return np.minimum((cumulative <= drawn[:, None]).sum(axis=1), len(decision.options) - 1).astype(dtype)
+            chosen: Array = np.minimum((cumulative <= drawn[:, None]).sum(axis=1), len(decision.options) - 1)
+            return chosen.astype(dtype)
         if values.shape not in {(agents,), ()}:
             wanted = f"({agents},)" + (f" or ({agents}, {len(decision.options)})" if decision.options else "")
             raise RunError(f"{what} returned an array of shape {values.shape}; expected {wanted}")

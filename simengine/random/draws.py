@@ -19,6 +19,7 @@ from simengine.random import elementary, philox, sampling
 
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "forceinline": True}
 
+
 @overload(elementary.square_root, jit_options={"forceinline": True})
 def _square_root(x):  # type: ignore[no-untyped-def]
     # numpy's root of a scalar is a call to the C library, which keeps loops from being vectorised;

@@ -39,9 +39,7 @@ _WEYL_0 = np.uint64(0x9E3779B9)
 _WEYL_1 = np.uint64(0xBB67AE85)
 
 
-def philox4x32(
-    x0: Words, x1: Words, x2: Words, x3: Words, k0: Words, k1: Words
-) -> tuple[Words, Words, Words, Words]:
+def philox4x32(x0: Words, x1: Words, x2: Words, x3: Words, k0: Words, k1: Words) -> tuple[Words, Words, Words, Words]:
     """Return the four 32-bit words that Philox4x32-10 makes of a counter ``x0..x3`` under a key ``k0, k1``.
 
     Every argument and result is a 32-bit word held in a ``uint64``.

@@ -63,9 +63,7 @@ class Draws:
         For ids that are no ids, and for impossible ranges, options or weights.
     """
 
-    def __init__(
-        self, seed: int, population: str, phase: str, ids: ArrayLike, step: int = 0, event: int = 0
-    ) -> None:
+    def __init__(self, seed: int, population: str, phase: str, ids: ArrayLike, step: int = 0, event: int = 0) -> None:
         self.seed = seed
         self.population = population
         self.phase = phase
@@ -215,9 +213,7 @@ class AgentDraws:
     It gives what the compiled step draws, so a per-agent function can be tested in plain Python.
     """
 
-    def __init__(
-        self, seed: int, population: str, phase: str, id: int, step: int = 0, event: int = 0
-    ) -> None:
+    def __init__(self, seed: int, population: str, phase: str, id: int, step: int = 0, event: int = 0) -> None:
         self._draws = Draws(seed, population, phase, [id], step, event)
 
     def __repr__(self) -> str:
@@ -253,9 +249,7 @@ class AgentDraws:
         """Return a normal number of a mean and a standard deviation."""
         return float(self._draws.normal(name, mean, sd, None, to, between)[0])
 
-    def integer(
-        self, name: str, low: int, high: int, to: int | None = None, between: int | None = None
-    ) -> int:
+    def integer(self, name: str, low: int, high: int, to: int | None = None, between: int | None = None) -> int:
         """Return a whole number of ``low <= n < high``."""
         return int(self._draws.integer(name, low, high, None, to, between)[0])
 

@@ -127,7 +127,7 @@ class Relation:
         return False
 
     def visit_lanes(self, code: Code, scope: Scope, body: GatherBody) -> bool:
-        """Emit one agent's whole gather on lanes, leaving totals in local variables, and return true; or return false."""
+        """Emit one agent's whole gather on lanes, its totals left in local variables; return whether there is one."""
         return False
 
     def prepare(self, code: Code, scope: Scope) -> None:

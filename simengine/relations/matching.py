@@ -12,7 +12,7 @@ from simengine.scenario.population import Population
 class Matching(Relation):
     """Each agent sees the one it is paired with this step; with an odd number, one agent sees nobody.
 
-    The pairing is symmetric and uniform over all pairings.
+    The pairing is symmetric and uniform over all pairings, and drawn afresh for every gather.
     """
 
     def __init__(self, source: Population) -> None:

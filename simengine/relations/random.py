@@ -8,7 +8,7 @@ from simengine.scenario.population import FieldReference, Population
 
 
 class Random(Relation):
-    """Each agent sees ``k`` different partners, drawn afresh every step (or event); fewer when fewer exist.
+    """Each agent sees ``k`` different partners (fewer when fewer exist), drawn afresh for every gather, step and event.
 
     ``within`` limits the draw to the agents seen over another relation; ``weight`` (a non-negative field of the
     partners) makes the chances proportional to it. Itself excluded. Cost without ``within``: k draws.
@@ -26,7 +26,9 @@ class Random(Relation):
         if k < 1:
             raise ScenarioError(f"Random draws at least one partner, not {k}")
         if isinstance(within, Random):
-            raise ScenarioError("Random(within=...): partners cannot be drawn from partners drawn before; draw fewer at once")
+            raise ScenarioError(
+                "Random(within=...): partners cannot be drawn from partners drawn before; draw fewer at once"
+            )
         if within is not None and (within.source is not source or target not in (None, within.target)):
             raise ScenarioError("Random(within=...): the inner relation must join the same populations")
         self.source, self.k, self.within = source, k, within

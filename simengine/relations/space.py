@@ -68,11 +68,15 @@ class Space(Relation):
         velocity: FieldReference | None = None,
     ) -> None:
         if boundary not in BOUNDARIES:
-            raise ScenarioError(f"boundary is one of {', '.join(BOUNDARIES)}, not {boundary!r}{nearest(boundary, BOUNDARIES)}")
+            raise ScenarioError(
+                f"boundary is one of {', '.join(BOUNDARIES)}, not {boundary!r}{nearest(boundary, BOUNDARIES)}"
+            )
         self.position, self.seen = position, sees or position
         for field in (self.position, self.seen):
             if not isinstance(field, FieldReference) or field.field.components not in {2, 3}:
-                raise ScenarioError("Space() takes a field declared with vector(2) or vector(3), as in Space(agents.position, ...)")
+                raise ScenarioError(
+                    "Space() takes a field declared with vector(2) or vector(3), as in Space(agents.position, ...)"
+                )
         if self.position.field.components != self.seen.field.components:
             raise ScenarioError("Space(sees=...): both positions need as many components")
         if velocity is not None and velocity.population is not position.population:
@@ -231,7 +235,7 @@ class Space(Relation):
                 with code.block(f"if not square < {limit}:"):
                     code.line("continue")
             code.line("distance = math.sqrt(square)")
-            code.line("inverse = 1.0 / distance")
+            code.line("inverse = 1.0 / distance if distance > 0.0 else np.inf")
             for axis in axes:
                 code.line(f"direction_{axis} = offset_{axis} * inverse")
             body()

@@ -70,7 +70,8 @@ def emit_cells(space: Space, code: Code, scope: Scope, body: GatherBody, paralle
                 own = "own + np.int64(place) - low" if space.source is space.target else "-1"
                 here = _here(space, code, scope, sorted_table=table if space.source is space.target else None)
                 code.line(
-                    f"found = {function(f'filter_{d}')}(candidates, count, {here}, {scope.scalar(space, 'reach2')}, {own}, near)"
+                    f"found = {function(f'filter_{d}')}(candidates, count, {here}, {scope.scalar(space, 'reach2')}, "
+                    f"{own}, near)"
                 )
                 _look(space, code, scope, body, images=False)
 
@@ -135,9 +136,7 @@ def _own_values(space: Space, scope: Scope, rows: dict[str, int]) -> Callable[[s
 
 def _positions(space: Space, code: Code, scope: Scope, seen: bool) -> str:
     """A table of positions without gaps: the field itself, or the living by rank when agents come and go."""
-    population, field, prefix = (
-        (space.target, space.seen, "") if seen else (space.source, space.position, "own_")
-    )
+    population, field, prefix = (space.target, space.seen, "") if seen else (space.source, space.position, "own_")
     if not population.dynamic:
         return scope.table(field)
     compact, ranks = scope.work(space, f"{prefix}compact"), scope.work(space, f"{prefix}ranks")
@@ -223,8 +222,13 @@ def _look(space: Space, code: Code, scope: Scope, body: GatherBody, images: bool
     body.store(code)
 
 
-def emit_offsets(space: Space, code: Code, scope: Scope, picked: str, images: bool, body: GatherBody, always: bool = False) -> None:
-    """Emit offset, distance and direction, as far as the gather asks for them (``always``: the squared distance at least)."""
+def emit_offsets(
+    space: Space, code: Code, scope: Scope, picked: str, images: bool, body: GatherBody, always: bool = False
+) -> None:
+    """Emit offset, distance and direction, as far as the gather asks for them.
+
+    With ``always``, the squared distance is emitted in any case.
+    """
     if not (body.needs_offset or always):
         return
     image = scope.imports("simengine.arrays.cells", "nearest_image") if images else ""
@@ -240,7 +244,8 @@ def emit_offsets(space: Space, code: Code, scope: Scope, picked: str, images: bo
         code.line(f"distance, inverse = {functions(scope, 'vector')('root_and_inverse')}(square)")
     elif body.needs_distance:
         code.line("distance = math.sqrt(square)")
-        code.line("inverse = 1.0 / distance")
     if body.needs_direction:
+        if not body.on_lanes:
+            code.line("inverse = 1.0 / distance if distance > 0.0 else np.inf")
         for axis in range(space.dimensions):
             code.line(f"direction_{axis} = offset_{axis} * inverse")

@@ -39,16 +39,16 @@ def emit_sorting(space: Space, code: Code, scope: Scope) -> None:
     """Sort everybody into the table."""
     turns = functions(scope, "turns")
     work = {
-        name: scope.work(space, name)
-        for name in ("cell", "start", "slots", "turn_table", "place_of", "home", "strays")
+        name: scope.work(space, name) for name in ("cell", "start", "slots", "turn_table", "place_of", "home", "strays")
     }
     living, grid = scope.living(space.target), scope.scalar(space, "turn_grid")
     if scope.static(space).boundary == "open":
         reach = scope.scalar(space, "turn_reach")
         code.line(f"{functions(scope, 'cells')('fit_open_grid')}({grid}, {scope.table(space.seen)}, {living}, {reach})")
     code.line(
-        f"{turns('sort_table')}({grid}, {scope.table(space.seen)}, {scope.ids(space.target)}, {living}, {work['cell']}, "
-        f"{work['start']}, {work['slots']}, {work['turn_table']}, {work['place_of']}, {work['home']}, {work['strays']})"
+        f"{turns('sort_table')}({grid}, {scope.table(space.seen)}, {scope.ids(space.target)}, {living}, "
+        f"{work['cell']}, {work['start']}, {work['slots']}, {work['turn_table']}, {work['place_of']}, "
+        f"{work['home']}, {work['strays']})"
     )
     for name, row in fields(space).items():
         if name != space.seen.field.name:
@@ -71,16 +71,17 @@ def emit_look(space: Space, code: Code, scope: Scope, body: GatherBody) -> None:
     own = f"{scope.work(space, 'place_of')}[me]" if space.source is space.target else "-1"
     if has_cells(space, scope):
         code.line(
-            f"found = {functions(scope, 'turns')('look')}({scope.scalar(space, 'turn_grid')}, {scope.work(space, 'start')}, "
-            f"{table}, {space.dimensions == 3}, {scope.work(space, 'strays')}, {here}, {scope.scalar(space, 'period')}, "
-            f"{scope.scalar(space, 'reach2')}, {own}, near)"
+            f"found = {functions(scope, 'turns')('look')}({scope.scalar(space, 'turn_grid')}, "
+            f"{scope.work(space, 'start')}, {table}, {space.dimensions == 3}, {scope.work(space, 'strays')}, {here}, "
+            f"{scope.scalar(space, 'period')}, {scope.scalar(space, 'reach2')}, {own}, near)"
         )
     else:
         table, rows = "", {}
         code.line(
             f"found = {functions(scope, 'cells')(f'filter_all_{space.dimensions}')}({scope.table(space.seen)}, "
-            f"{scope.living(space.target)}, {', '.join(f'here_{axis}' for axis in axes)}, {scope.scalar(space, 'lengths')}, "
-            f"{scope.scalar(space, 'reach2')}, {'me' if space.source is space.target else '-1'}, near)"
+            f"{scope.living(space.target)}, {', '.join(f'here_{axis}' for axis in axes)}, "
+            f"{scope.scalar(space, 'lengths')}, {scope.scalar(space, 'reach2')}, "
+            f"{'me' if space.source is space.target else '-1'}, near)"
         )
     vector = functions(scope, "vector")
 
@@ -110,9 +111,10 @@ def emit_moved(space: Space, code: Code, scope: Scope) -> None:
     here = ", ".join([*(f"{scope.field(space.seen, axis)}[me]" for axis in axes), "0.0"][:3])
     total_rows = sum(declared.rows for declared in space.target.fields.values() if declared.dtype is float)
     code.line(
-        f"place = {functions(scope, 'turns')('moved')}(me, {here}, {space.dimensions == 3}, {scope.scalar(space, 'turn_half')}, "
-        f"{scope.scalar(space, 'period')}, {scope.scalar(space, 'turn_limit2')}, {table}, {total_rows}, {scope.work(space, 'place_of')}, "
-        f"{scope.work(space, 'home')}, {scope.work(space, 'strays')})"
+        f"place = {functions(scope, 'turns')('moved')}(me, {here}, {space.dimensions == 3}, "
+        f"{scope.scalar(space, 'turn_half')}, {scope.scalar(space, 'period')}, {scope.scalar(space, 'turn_limit2')}, "
+        f"{table}, {total_rows}, {scope.work(space, 'place_of')}, {scope.work(space, 'home')}, "
+        f"{scope.work(space, 'strays')})"
     )
     with code.block("if place < 0:"):
         emit_sorting(space, code, scope)

@@ -18,7 +18,8 @@ from simengine.errors import ScenarioError
 class Output:
     """One recorded variable of an observable: its name, unit, long name, extra dims and attributes.
 
-    With ``uncertain`` the file also holds ``name_standard_error``, with ``null`` ``name_null_mean`` and ``name_null_sd``.
+    With ``uncertain`` the file also holds ``name_standard_error``, with ``null`` also ``name_null_mean`` and
+    ``name_null_sd``.
     """
 
     name: str
@@ -122,7 +123,8 @@ def observable(
     """
 
     def declare(function: Callable[..., Any]) -> FunctionObservable:
-        described = long_name or (inspect.getdoc(function) or function.__name__.replace("_", " ")).split("\n")[0].rstrip(".")
+        summary = inspect.getdoc(function) or function.__name__.replace("_", " ")
+        described = long_name or summary.split("\n")[0].rstrip(".")
         declared = outputs or (Output(function.__name__, unit, described, (), dtype, uncertain, null),)
         return FunctionObservable(function, declared, summary=described)
 
@@ -131,14 +133,17 @@ def observable(
 
 @dataclass(frozen=True, eq=False)
 class Strided:
-    """An observable together with its own stride, in steps."""
+    """An observable together with its own stride, in steps; without one it follows the run's."""
 
     observable: Observable
-    every: int
+    every: int | None
 
 
 def every(steps: int, observed: Observable) -> Strided:
-    """Give an observable of a scenario its own stride: ``observe = [every(10, spectrum)]``."""
+    """Give an observable of a scenario its own stride, whatever the run's: ``observe = [every(10, spectrum)]``.
+
+    It is recorded at every multiple of ``steps``, and at the first and last step; other rows have no value.
+    """
     if steps < 1:
         raise ScenarioError(f"every(): a stride is at least 1 step, not {steps}")
     return Strided(observed, steps)
@@ -148,7 +153,7 @@ def strides(declared: Any, owner: str) -> tuple[Strided, ...]:
     """The observables of a scenario class, each with its stride."""
     found = []
     for item in declared or ():
-        strided = item if isinstance(item, Strided) else Strided(item, 1)
+        strided = item if isinstance(item, Strided) else Strided(item, None)
         if not isinstance(strided.observable, Observable):
             raise ScenarioError(f"{owner}.observe: {item!r} is no observable; declare it with @observable")
         found.append(strided)

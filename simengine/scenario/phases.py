@@ -133,6 +133,7 @@ class Phase:
         self.name = self.function.__name__
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the author's function as plain Python."""
         return self.function(*args, **kwargs)
 
     @property
@@ -240,8 +241,9 @@ def gather(over: Relation, *, when: Mapping[str, Any] | None = None, **accumulat
     """Declare what each agent collects over a relation.
 
     The function is called once per pair: ``def listen(me, other, agents, p, acc)``; over a space it may also
-    take ``offset`` (from me to other, nearest image), ``distance`` and ``direction`` (the unit vector of the offset). ``accumulators`` are `total`, `count`
-    or `running` values. ``when`` limits the phase to runs whose parameters have the given values.
+    take ``offset`` (from me to other, nearest image), ``distance`` and ``direction`` (the unit vector of the offset).
+    ``accumulators`` are `total`, `count` or `running` values. ``when`` limits the phase to runs whose parameters have
+    the given values.
     """
     for name, declared in accumulators.items():
         if not isinstance(declared, Accumulator):
@@ -304,7 +306,9 @@ def send(
     """
     for name, combine in inboxes.items():
         if not isinstance(combine, Combine):
-            raise ScenarioError(f"inbox {name!r}: declare it with summed(), counted(), lowest(), highest(), lowest_id() or drawn()")
+            raise ScenarioError(
+                f"inbox {name!r}: declare it with summed(), counted(), lowest(), highest(), lowest_id() or drawn()"
+            )
         if name in to.fields or name in to.inboxes:
             raise ScenarioError(f"inbox {name!r}: the receiving population already has a field of that name")
         sender = population if combine.rule in {"lowest_id", "drawn"} else None

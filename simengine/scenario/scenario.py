@@ -50,7 +50,7 @@ class Scenario:
     regimes: ClassVar[Regimes | None] = None
     observe: ClassVar[Any] = ()
     stop: ClassVar[Any] = ()
-    reference: ClassVar[str] = ""
+    paper: ClassVar[str] = ""
     default_steps: ClassVar[int] = 1000
     time_step: ClassVar[str | float] = 1.0
     time_unit: ClassVar[str] = "1"
@@ -167,7 +167,9 @@ def _check_gathers(phase: AgentPhase) -> None:
     seen: set[str] = set()
     for gathered in phase.after:
         if gathered.relation.source is not phase.population:
-            raise ScenarioError(f"{phase.where}: {phase.name} follows {gathered.name}, which another population gathers")
+            raise ScenarioError(
+                f"{phase.where}: {phase.name} follows {gathered.name}, which another population gathers"
+            )
         for name in gathered.accumulators:
             if name in seen:
                 raise ScenarioError(f"{phase.where}: two gathers collect {name!r}; rename one")

@@ -98,7 +98,9 @@ def checked(stops: Any, owner: str) -> tuple[Stop, ...]:
     listed = stops if isinstance(stops, tuple | list) else () if stops is None else (stops,)
     for stop in listed:
         if not isinstance(stop, Unchanged | Consensus | Extinct | When):
-            raise ScenarioError(f"{owner}.stop: {stop!r} is no stop condition; use unchanged(), consensus(), extinct() or stop_when()")
+            raise ScenarioError(
+                f"{owner}.stop: {stop!r} is no stop condition; use unchanged(), consensus(), extinct() or stop_when()"
+            )
     return tuple(listed)
 
 

@@ -15,9 +15,7 @@ from simengine.store.layout import Layout
 CONVENTIONS = "CF-1.11"
 
 
-def global_attributes(
-    layout: Layout, stable: Mapping[str, Any], volatile: Mapping[str, Any]
-) -> dict[str, Any]:
+def global_attributes(layout: Layout, stable: Mapping[str, Any], volatile: Mapping[str, Any]) -> dict[str, Any]:
     """Return the global attributes of a file, encoded, with the list of what its content hash leaves out."""
     variables = (variable.name for variable in layout.variables if variable.volatile)
     names = {*volatile, *variables, VOLATILE_LIST, CONTENT_HASH}

@@ -19,9 +19,7 @@ _OWN_NAMES = frozenset((*STEP_OF, *STEP_OF.values()))
 _NUMBERS = tuple(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64))
 DTYPES = ("float64", "float32", *_NUMBERS, "bool", "str")
 _ENGINE_ATTRIBUTES = frozenset(("units", "long_name"))
-_TYPED_AS_VARIABLE = frozenset(
-    ("valid_min", "valid_max", "valid_range", "actual_range", "flag_values", "flag_masks")
-)
+_TYPED_AS_VARIABLE = frozenset(("valid_min", "valid_max", "valid_range", "actual_range", "flag_values", "flag_masks"))
 # xarray reads these plural words as durations; the singular is the same unit to UDUNITS and stays a number.
 _DURATIONS = frozenset(("days", "hours", "minutes", "seconds", "milliseconds", "microseconds", "nanoseconds"))
 
@@ -146,20 +144,15 @@ class Layout:
         taken = set(_OWN_NAMES)
         for name in (*self.coordinates, *(variable.name for variable in self.variables)):
             if name in taken:
-                raise StoreError(
-                    f"{name!r} is declared twice or the store's own, as {sorted(_OWN_NAMES)} are"
-                )
+                raise StoreError(f"{name!r} is declared twice or the store's own, as {sorted(_OWN_NAMES)} are")
             taken.add(name)
         for variable in self.variables:
             if variable.name in self.dimensions:
-                raise StoreError(
-                    f"variable {variable.name!r} is named like a dimension; make it a coordinate"
-                )
+                raise StoreError(f"variable {variable.name!r} is named like a dimension; make it a coordinate")
             for dim in variable.dims[1:] if variable.record_dim else variable.dims:
                 if dim not in self.dimensions:
                     raise StoreError(
-                        f"variable {variable.name!r} has unknown dimension {dim!r}"
-                        f"{nearest(dim, self.dimensions)}"
+                        f"variable {variable.name!r} has unknown dimension {dim!r}{nearest(dim, self.dimensions)}"
                     )
             if len(set(variable.dims)) != len(variable.dims):
                 raise StoreError(f"variable {variable.name!r} has dimension {variable.dims} twice")
@@ -171,9 +164,7 @@ class Layout:
                     f"{self.dimensions.get(name, 'unknown')}"
                 )
             if np.asarray(values).dtype.kind not in "iufUO":
-                raise StoreError(
-                    f"coordinate {name!r} must be numbers or texts, got {np.asarray(values).dtype}"
-                )
+                raise StoreError(f"coordinate {name!r} must be numbers or texts, got {np.asarray(values).dtype}")
         if " since " in f" {self.time_unit} ":
             raise StoreError(f"time_unit must be a plain unit such as 's', got {self.time_unit!r}")
 
@@ -210,9 +201,7 @@ class Layout:
     def coordinate_array(self, name: str) -> NDArray[Any]:
         """Return the values of a fixed coordinate as stored: numbers, or an object array of texts."""
         values = np.asarray(self.coordinates[name][0])
-        return (
-            values if values.dtype.kind in "iuf" else np.array([str(text) for text in values], dtype=object)
-        )
+        return values if values.dtype.kind in "iuf" else np.array([str(text) for text in values], dtype=object)
 
     def coordinate_attributes(self, name: str) -> dict[str, Any]:
         """Return the attributes of a fixed coordinate in a file."""

@@ -83,9 +83,7 @@ def define(
     for name in layout.coordinates:
         _write_coordinate(file, name, layout.coordinate_array(name), layout.coordinate_attributes(name))
     for name, axis in layout.axes().items():
-        create(
-            file, name, axis.dims, (lengths[axis.dims[0]],), axis.storage_dtype, layout.axis_attributes(name)
-        )
+        create(file, name, axis.dims, (lengths[axis.dims[0]],), axis.storage_dtype, layout.axis_attributes(name))
     for variable in layout.variables:
         shape = layout.row_shape(variable)
         if variable.record_dim:
@@ -117,9 +115,7 @@ def create(
         variable.setncattr(key, value)
 
 
-def _write_coordinate(
-    file: netCDF4.Dataset, name: str, values: NDArray[Any], attributes: Mapping[str, Any]
-) -> None:
+def _write_coordinate(file: netCDF4.Dataset, name: str, values: NDArray[Any], attributes: Mapping[str, Any]) -> None:
     # A coordinate variable of NetCDF's string type is none to CF, which takes labels as arrays of characters;
     # xarray makes an index of both.
     if values.dtype.kind == "O":

@@ -79,9 +79,7 @@ class Column:
                 f"variable {self.name!r} is {self.dtype}: {array.min()} to {array.max()} does not fit "
                 f"{limits.min} to {limits.max}"
             )
-        raise StoreError(
-            f"variable {self.name!r} is {self.variable.dtype}, got {array.dtype} {_shown(array)}"
-        )
+        raise StoreError(f"variable {self.name!r} is {self.variable.dtype}, got {array.dtype} {_shown(array)}")
 
     def _texts(self, array: NDArray[Any]) -> NDArray[Any]:
         for text in array.flat:
@@ -109,9 +107,7 @@ class Table:
         When either is reached the table is `full`; None for a table that grows without limit.
     """
 
-    def __init__(
-        self, layout: Layout, dim: str, max_rows: int | None = None, max_bytes: int | None = None
-    ) -> None:
+    def __init__(self, layout: Layout, dim: str, max_rows: int | None = None, max_bytes: int | None = None) -> None:
         self.dim = dim
         variables = layout.of(dim)
         shapes = [layout.row_shape(variable) for variable in variables]

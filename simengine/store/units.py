@@ -13,9 +13,7 @@ def _words(text: str) -> frozenset[str]:
 
 # UDUNITS reads all of these; the many others that it also reads (furlong, ...) are refused here, so that a
 # misspelling is never taken for a unit. Symbols and names take SI prefixes of their own kind.
-_SYMBOLS = _words(
-    "m s g A K mol cd Hz N Pa J W C V F ohm S Wb T H lm lx Bq Gy Sv kat rad sr L l eV bar t bit"
-)
+_SYMBOLS = _words("m s g A K mol cd Hz N Pa J W C V F ohm S Wb T H lm lx Bq Gy Sv kat rad sr L l eV bar t bit")
 _NAMES = _words(
     "meter metre second gram ampere kelvin mole candela hertz newton pascal joule watt coulomb volt farad "
     "siemens weber tesla henry lumen lux gray becquerel sievert katal radian steradian litre liter "
@@ -29,8 +27,7 @@ _NAMES |= frozenset(f"{name}s" for name in _NAMES - _words("siemens hertz lux he
 _WHOLE |= _words("degrees bits minutes hours days weeks months years")
 _PREFIX_SYMBOLS = _words("Y Z E P T G M k h da d c m u n p f a z y")
 _PREFIX_NAMES = _words(
-    "yotta zetta exa peta tera giga mega kilo hecto deka deci centi milli micro nano pico femto atto zepto "
-    "yocto"
+    "yotta zetta exa peta tera giga mega kilo hecto deka deci centi milli micro nano pico femto atto zepto yocto"
 )
 _NUMBER = re.compile(r"\d+(\.\d+)?([eE][+-]?\d+)?")
 _FACTOR = re.compile(r"(?P<name>[A-Za-z%]+)(\^?[+-]?\d+)?")

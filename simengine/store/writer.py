@@ -260,9 +260,7 @@ class RunWriter(_Writer[Path]):
 class MemoryWriter(_Writer[xr.Dataset]):
     """Collects a run in memory; `close` returns the Dataset that opening such a file would give."""
 
-    def __init__(
-        self, layout: Layout, attributes: Mapping[str, Any], *, volatile: Mapping[str, Any] = {}
-    ) -> None:
+    def __init__(self, layout: Layout, attributes: Mapping[str, Any], *, volatile: Mapping[str, Any] = {}) -> None:
         super().__init__(layout, attributes, volatile, None, None)
 
     def _finish(self, header: Header) -> xr.Dataset:

@@ -12,7 +12,7 @@ import xarray as xr
 import simengine
 from simengine.cli import main
 from simengine.cli.output import readable_rate, readable_size, readable_time
-from simengine.run import registry
+from simengine.runs import registry
 
 MODEL = '''
 """How walkers walk, in a file of its own."""
@@ -29,7 +29,7 @@ def tired(step):
 class Walkers(Scenario):
     """Walkers on a line (Nobody 1900)."""
 
-    reference = "Nobody (1900) J. walk. 1, 1-2"
+    paper = "Nobody (1900) J. walk. 1, 1-2"
     default_steps = 50
     time_unit = "s"
 
@@ -238,7 +238,7 @@ def test_every_installed_scenario_can_be_described(capsys):
 
 
 def test_run_stays_a_function_whatever_is_imported_before():
-    script = "import simengine; simengine.open; import simengine.run.registry; print(simengine.run.__name__)"
+    script = "import simengine; simengine.open; import simengine.runs.registry; print(simengine.run.__name__)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout == "run\n"
 

@@ -25,7 +25,7 @@ from simengine import (
     vector,
 )
 from simengine.relations.space import PAIRS_UP_TO
-from simengine.run.engine import Engine
+from simengine.runs.engine import Engine
 
 
 def dancers(

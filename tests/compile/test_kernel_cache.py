@@ -32,8 +32,8 @@ class Counting(Scenario):
 
 REPORT = """
 import sys
-from simengine.run.engine import Engine
-from simengine.run.registry import load_file
+from simengine.runs.engine import Engine
+from simengine.runs.registry import load_file
 
 engine = Engine(load_file(__import__("pathlib").Path(sys.argv[1]))({}), 0, 1)
 engine.advance(1)
@@ -111,7 +111,7 @@ def test_a_changed_engine_is_another_kernel(tmp_path: Path, monkeypatch: pytest.
 def test_changed_surroundings_are_noticed_within_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     import test_lowering
 
-    from simengine.run.engine import Engine
+    from simengine.runs.engine import Engine
 
     values = []
     for weights in ((0.5, 2, 3.0, 0.25), (0.75, 2, 3.0, 0.25)):

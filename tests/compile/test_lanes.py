@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from reference import assert_engine_agrees
 
 from simengine import Scenario, Space, count, field, gather, param, population, total, update, vector
-from simengine.run.engine import Engine
+from simengine.runs.engine import Engine
 
 HALF = 0.5
 STEPS = 3

@@ -27,7 +27,7 @@ from simengine import (
     vector,
 )
 from simengine.arrays.directions import normalised
-from simengine.run.engine import Engine
+from simengine.runs.engine import Engine
 
 COUNT = 3
 WEIGHTS = (0.5, 2, inf, float64(0.25))

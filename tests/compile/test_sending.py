@@ -32,7 +32,7 @@ from simengine import (
     summed,
     update,
 )
-from simengine.run.engine import Engine
+from simengine.runs.engine import Engine
 
 
 def post(dynamic: bool) -> type[Scenario]:

@@ -26,7 +26,7 @@ from simengine import (
     update,
 )
 from simengine.policies.answers import checked
-from simengine.run.engine import Engine
+from simengine.runs.engine import Engine
 
 
 class Commons(Scenario):

@@ -125,9 +125,7 @@ def test_draws_are_the_same_without_compilation_and_raise_no_warning(disabled):
 @given(KEYS, IDS, IDS)
 def test_symmetric_draws_ignore_the_order_of_the_pair(key, id, other):
     assert draws.bits_symmetric(key, id, other) == draws.bits_symmetric(key, other, id)
-    assert draws.normal_symmetric(key, id, other, 0.0, 1.0) == draws.normal_symmetric(
-        key, other, id, 0.0, 1.0
-    )
+    assert draws.normal_symmetric(key, id, other, 0.0, 1.0) == draws.normal_symmetric(key, other, id, 0.0, 1.0)
 
 
 @UNTIMED

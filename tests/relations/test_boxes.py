@@ -24,8 +24,8 @@ from simengine import (
     update,
     vector,
 )
-from simengine.run.engine import Engine
-from simengine.run.start import Start
+from simengine.runs.engine import Engine
+from simengine.runs.start import Start
 
 
 class Billiards(Scenario):

@@ -23,7 +23,7 @@ from simengine import (
     running,
     update,
 )
-from simengine.run.engine import Engine
+from simengine.runs.engine import Engine
 
 # Every chi-square test here fails with probability LEVEL for another seed.
 LEVEL = 1e-4

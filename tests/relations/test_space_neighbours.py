@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from simengine import Scenario, Space, count, field, gather, param, population, running, total, update, vector
 from simengine.relations.space import PAIRS_UP_TO
-from simengine.run.engine import Engine
-from simengine.run.start import Start
+from simengine.runs.engine import Engine
+from simengine.runs.start import Start
 
 Boundary = Literal["periodic", "reflecting", "open"]
 

@@ -67,6 +67,13 @@ def test_an_observable_with_a_stride_is_recorded_at_its_steps_and_at_the_edges()
     np.testing.assert_array_equal(found["seldom"], [3.0, np.nan, np.nan, np.nan, 7.0, np.nan, 9.0])
 
 
+def test_an_own_stride_does_not_depend_on_the_stride_of_the_run() -> None:
+    found = simengine.run(Observed, steps=9, every=3, progress=False)
+    assert found["step"].values.tolist() == [0, 3, 4, 6, 8, 9]
+    np.testing.assert_array_equal(found["seldom"], [3.0, np.nan, 7.0, np.nan, 11.0, 12.0])
+    np.testing.assert_array_equal(found["mean_value"], [3.0, 9.0, np.nan, 15.0, np.nan, 21.0])
+
+
 def test_errors_and_nulls_stand_beside_their_value() -> None:
     found = simengine.run(Observed, steps=2, progress=False)
     assert found["high"].attrs["ancillary_variables"] == "high_standard_error high_null_mean high_null_sd"

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from simengine.scenarios.schooling import Schooling
 
 from simengine import Scenario, field, param, population
 from simengine.errors import InputError, ScenarioError
 from simengine.scenario.parameters import RESERVED, Parameter, ParameterSet, parse_value, shown
+from simengine.scenarios.schooling import Schooling
 
 
 def declared(annotation: Any, default: Any, **bounds: float) -> ParameterSet:

@@ -22,7 +22,7 @@ from simengine import (
     unchanged,
     update,
 )
-from simengine.run.engine import Engine
+from simengine.runs.engine import Engine
 
 
 def condition(name: str, agents: Any) -> Any:

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from simengine.scenarios.flocking import Flocking
 
 import simengine
 from simengine.compile.module import write_module
 from simengine.random.streams import Draws
+from simengine.scenarios.flocking import Flocking
 
 ORDERS = ("shuffled", "synchronous")
 

@@ -5,9 +5,9 @@ import shlex
 from pathlib import Path
 
 import pytest
-import simengine.scenarios
 
-from simengine.run import registry
+import simengine.scenarios
+from simengine.runs import registry
 
 GALLERY = Path(simengine.scenarios.__file__).with_name("README.md")
 SHIPPED = sorted(path.stem for path in GALLERY.parent.glob("*.py") if path.stem != "__init__")
@@ -24,4 +24,4 @@ def test_the_gallery_shows_every_scenario_with_a_command_whose_settings_exist(na
     from simengine.scenario.parameters import parse_value
 
     scenario({key: parse_value(declared[key], value) for key, value in settings})
-    assert scenario.reference
+    assert scenario.paper

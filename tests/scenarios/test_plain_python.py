@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+import simengine
+from simengine import AgentDraws
 from simengine.scenarios.flocking import Flocking
 from simengine.scenarios.predator_prey import PredatorPrey
 from simengine.scenarios.voter import Voter
 from simengine.scenarios.wealth_exchange import WealthExchange
-
-import simengine
-from simengine import AgentDraws
 
 # Small enough to run uncompiled in moments; 600 birds are searched through cells.
 CASES: dict[str, dict[str, Any]] = {

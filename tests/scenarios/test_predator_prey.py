@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
-from simengine.scenarios.predator_prey import PredatorPrey
 
 import simengine
+from simengine.scenarios.predator_prey import PredatorPrey
 
 # Capacities alike throughout, so that all tests share their compiled steps.
 ROOM = {"prey_capacity": 1000, "predator_capacity": 1000}

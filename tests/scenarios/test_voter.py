@@ -5,9 +5,9 @@ from functools import cache
 import numpy as np
 import pytest
 from scipy.stats import binomtest
-from simengine.scenarios.voter import Voter
 
 import simengine
+from simengine.scenarios.voter import Voter
 
 N, INITIAL, RUNS = 50, 0.3, 400
 

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import gammaln
 from scipy.stats import chisquare, poisson
-from simengine.scenarios.wealth_exchange import WealthExchange
 
 import simengine
+from simengine.scenarios.wealth_exchange import WealthExchange
 
 ORDERS = ("synchronous", "one_by_one")
 

@@ -30,12 +30,8 @@ def layout() -> Layout:
             "axis": (np.array(["x", "y", "z"]), {"long_name": "Cartesian axis"}),
         },
         variables=(
-            Variable(
-                "position", ("snapshot_time", "agent", "axis"), unit="m", long_name="position of the agent"
-            ),
-            Variable(
-                "heading", ("snapshot_time", "agent", "axis"), "float32", long_name="unit vector of motion"
-            ),
+            Variable("position", ("snapshot_time", "agent", "axis"), unit="m", long_name="position of the agent"),
+            Variable("heading", ("snapshot_time", "agent", "axis"), "float32", long_name="unit vector of motion"),
             Variable("caste", ("snapshot_time", "agent"), "uint8", attributes={"valid_range": [0, 9]}),
             Variable(
                 "polarization",
@@ -70,9 +66,7 @@ def attributes() -> dict[str, Any]:
     }
 
 
-def fill(
-    writer: RunWriter | MemoryWriter, steps: int = 40, first: int = 0, changes: Mapping[str, float] = {}
-) -> None:
+def fill(writer: RunWriter | MemoryWriter, steps: int = 40, first: int = 0, changes: Mapping[str, float] = {}) -> None:
     """Record ``steps`` steps, each a pure function of its number; every tenth has a snapshot."""
     writer.static({"mass": np.arange(N_AGENTS) / 8})
     for step in range(first, first + steps):
@@ -94,6 +88,4 @@ def fill(
             draw = np.random.default_rng(step)
             position = draw.random((N_AGENTS, 3))
             heading = position.astype(np.float32)
-            writer.snapshot(
-                step, step / 4, {"position": position, "heading": heading, "caste": np.arange(N_AGENTS)}
-            )
+            writer.snapshot(step, step / 4, {"position": position, "heading": heading, "caste": np.arange(N_AGENTS)})

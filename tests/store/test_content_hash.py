@@ -27,9 +27,7 @@ def test_the_hash_of_a_known_run_never_changes():
 def test_segments_and_volatile_values_do_not_count(tmp_path, layout, attributes, run):
     for number, rows in enumerate((1, 11, 1000)):
         path = tmp_path / f"{number}.nc"
-        with RunWriter(
-            path, layout, attributes, volatile={"host": f"n{number}"}, segment_rows=rows
-        ) as writer:
+        with RunWriter(path, layout, attributes, volatile={"host": f"n{number}"}, segment_rows=rows) as writer:
             fill(writer, changes={"latency": float(number)})
             writer.close({}, {"finished_at": number})
         assert content_hash(path) == run.attrs["content_hash"] == xr.load_dataset(path).attrs["content_hash"]

@@ -14,9 +14,7 @@ from simengine.errors import StoreError
 from simengine.store import Layout, MemoryWriter, RunWriter, decode_attributes, encode_attributes
 from simengine.store.attributes import check_name
 
-texts = st.text(max_size=12) | st.sampled_from(
-    ["json:", "json:null", "json:x", "", "a\0b", "\ud800", "line\nline"]
-)
+texts = st.text(max_size=12) | st.sampled_from(["json:", "json:null", "json:x", "", "a\0b", "\ud800", "line\nline"])
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | texts
 values = st.recursive(
     scalars,
@@ -91,9 +89,7 @@ def test_what_no_file_can_hold_is_refused(value):
         encode_attributes({"x": value})
 
 
-@pytest.mark.parametrize(
-    "name", ["", "two words", "_FillValue", "a-b", "a/b", "1st", "coordinates", "NAME", 3]
-)
+@pytest.mark.parametrize("name", ["", "two words", "_FillValue", "a-b", "a/b", "1st", "coordinates", "NAME", 3])
 def test_names_that_files_cannot_carry_are_refused(name):
     with pytest.raises(StoreError, match="attribute name"):
         check_name(name, "attribute")

@@ -5,11 +5,11 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
-from simengine.scenarios.schooling import Schooling
 
 from simengine import Scenario
 from simengine.errors import InputError, ScenarioError
-from simengine.run import registry
+from simengine.runs import registry
+from simengine.scenarios.schooling import Schooling
 
 MODEL = """
 from simengine import Scenario, field, population

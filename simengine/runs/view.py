@@ -42,7 +42,9 @@ class PopulationView:
     def _checked(self, name: str) -> str:
         fields = self._state.population.fields | self._state.population.inboxes
         if name not in fields:
-            raise ScenarioError(f"population {self._state.population.name} has no field {name!r}{nearest(name, fields)}")
+            raise ScenarioError(
+                f"population {self._state.population.name} has no field {name!r}{nearest(name, fields)}"
+            )
         return name
 
     def __getattr__(self, name: str) -> Array:
@@ -93,12 +95,19 @@ class View:
     def arguments(self, names: Iterable[str], what: str) -> dict[str, Any]:
         """The objects that a function asks for by argument name."""
         offered: dict[str, Any] = {
-            **self.populations, "p": self.scenario, "self": self.scenario, "step": self.step, "time": self.time, "seed": self.seed,
-        }  # fmt: skip
+            **self.populations,
+            "p": self.scenario,
+            "self": self.scenario,
+            "step": self.step,
+            "time": self.time,
+            "seed": self.seed,
+        }
         found = {}
         for name in names:
             if name not in offered:
-                raise ScenarioError(f"{what}() has no argument {name!r}{nearest(name, offered)}; allowed: {', '.join(offered)}")
+                raise ScenarioError(
+                    f"{what}() has no argument {name!r}{nearest(name, offered)}; allowed: {', '.join(offered)}"
+                )
             found[name] = offered[name]
         return found
 
@@ -138,6 +147,8 @@ def check_state(state: State, what: str) -> None:
                 length = np.sqrt((values**2).sum(axis=0))
                 if not (length > 0).all():
                     agent = int(np.flatnonzero(~(length > 0))[0])
-                    raise InputError(f"{what}: {name}.{field_name} of agent {agent} has length 0; a direction is needed")
+                    raise InputError(
+                        f"{what}: {name}.{field_name} of agent {agent} has length 0; a direction is needed"
+                    )
                 exact = np.abs(length - 1.0) > 4e-16
                 values[:, exact] /= length[exact]

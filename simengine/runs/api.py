@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 from simengine.compile import target
 from simengine.errors import InputError, StoreError, nearest
 from simengine.policies.answers import checked
-from simengine.run import registry
-from simengine.run.engine import Engine, StorageOrder, describe_policies
-from simengine.run.progress import CompileNotice, Progress
-from simengine.run.recorder import Recorder, layout_of
-from simengine.run.start import check_sizes, implied, read
+from simengine.runs import registry
+from simengine.runs.engine import Engine, StorageOrder, describe_policies
+from simengine.runs.progress import CompileNotice, Progress
+from simengine.runs.recorder import Recorder, layout_of
+from simengine.runs.start import check_sizes, implied, read
 from simengine.scenario.parameters import shown
 from simengine.scenario.scenario import Scenario
 
@@ -214,7 +214,7 @@ def describe(scenario: Scenario) -> dict[str, Any]:
         "scenario": cls.__name__,
         "scenario_module": cls.__module__.removeprefix("simengine_file_"),
         "scenario_source_hash": source_hash(cls),
-        "references": cls.reference or None,
+        "references": cls.paper or None,
         "time_step": scenario.dt,
     }
     attributes |= {f"parameter_{name}": value for name, value in scenario.values.items()}

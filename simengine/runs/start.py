@@ -40,7 +40,9 @@ def variable_name(scenario: type[Scenario], population: Population, field_name: 
     The population's name also stands before a field that is called like a dimension, as ``village`` of those who live
     in ``villages``.
     """
-    taken = {"time", "step", "snapshot_time", "snapshot_step"} | {p.dim for p in scenario.declaration.populations.values()}
+    taken = {"time", "step", "snapshot_time", "snapshot_step"} | {
+        p.dim for p in scenario.declaration.populations.values()
+    }
     main = population is main_population(scenario) and field_name not in taken
     return field_name if main else f"{population.name}_{field_name}"
 

@@ -14,8 +14,8 @@ from simengine.compile.state import State
 from simengine.errors import InputError
 from simengine.policies.answers import HostAnswers, Policy
 from simengine.relations.space import Space, cell_order
-from simengine.run.start import Start, apply
-from simengine.run.view import View, check_state, fill_start
+from simengine.runs.start import Start, apply
+from simengine.runs.view import View, check_state, fill_start
 from simengine.scenario.phases import Decision, Gather, Update
 from simengine.scenario.scenario import Scenario, active
 from simengine.scenario.stop import Consensus, Extinct, Stop, When
@@ -124,7 +124,9 @@ class Engine:
             assert isinstance(relation, Space)
             population = self.state[name]
             population.store_in(
-                cell_order(relation.scalars(self.scenario.values), population.tables[relation.seen.field.name], population.ids)
+                cell_order(
+                    relation.scalars(self.scenario.values), population.tables[relation.seen.field.name], population.ids
+                )
             )
 
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from simengine.compile.emit import is_reference
 from simengine.errors import ScenarioError
-from simengine.run.engine import Engine
-from simengine.run.start import variable_name
-from simengine.scenario.observables import Measured, Output
+from simengine.runs.engine import Engine
+from simengine.runs.start import variable_name
+from simengine.scenario.observables import Measured, Output, Strided
 from simengine.scenario.population import NOBODY, Population
 from simengine.scenario.scenario import Scenario
 from simengine.store.layout import Layout, Variable
@@ -34,28 +34,26 @@ class Recorder:
     def next_step(self, limit: int) -> int:
         """The next step at which something is recorded."""
         step = self.engine.step
-        following = (step // self.every + 1) * self.every
-        if self.snapshot_every:
-            following = min(following, (step // self.snapshot_every + 1) * self.snapshot_every)
-        return min(following, limit)
+        own = (strided.every for strided in self.strides)
+        strides = [stride for stride in (self.every, self.snapshot_every, *own) if stride is not None]
+        return min(limit, *((step // stride + 1) * stride for stride in strides))
 
     def record(self, last: bool = False) -> None:
         """Record what is due at the present step; everything at the first and the last."""
         step = self.engine.step
         edge = step == 0 or last
-        if (edge or step % self.every == 0) and self._recorded != step:
-            self.writer.record(step, step * self.engine.scenario.dt, self._row(edge))
+        due = [strided for strided in self.strides if edge or step % (strided.every or self.every) == 0]
+        if (due or step % self.every == 0) and self._recorded != step:
+            self.writer.record(step, step * self.engine.scenario.dt, self._row(due))
             self._recorded = step
         if self.snapshot_every and (edge or step % self.snapshot_every == 0) and self._snapshot != step:
             self.writer.snapshot(step, step * self.engine.scenario.dt, self._fields())
             self._snapshot = step
 
-    def _row(self, edge: bool) -> dict[str, Any]:
+    def _row(self, due: list[Strided]) -> dict[str, Any]:
         view = self.engine.view()
         row: dict[str, Any] = {}
-        for strided in self.strides:
-            if not edge and self.engine.step % strided.every:
-                continue
+        for strided in due:
             observable = strided.observable
             values = observable.finalise(observable.update(observable.begin(), view), view)
             row |= flattened(observable.outputs, values, observable.name)
@@ -78,7 +76,7 @@ class Recorder:
                     padded = (
                         np.full(shape, NOBODY, np.int64)
                         if is_reference(field)
-                        else np.ma.masked_all(shape, field.numpy_dtype)
+                        else np.ma.masked_all(shape, field.numpy_dtype)  # type: ignore[no-untyped-call]
                     )
                     padded[: len(values)] = values
                     values = padded
@@ -103,7 +101,10 @@ def flattened(outputs: tuple[Output, ...], values: Mapping[str, Any], name: str)
             for part, number in parts.items():
                 declared = output.uncertain if part == "standard_error" else output.null
                 if number is not None and not declared:
-                    raise ScenarioError(f"observable {name}: declare {output.name} with {'uncertain' if part == 'standard_error' else 'null'}=True")
+                    raise ScenarioError(
+                        f"observable {name}: declare {output.name} with "
+                        f"{'uncertain' if part == 'standard_error' else 'null'}=True"
+                    )
                 if number is not None:
                     row[f"{output.name}_{part}"] = number
         else:
@@ -127,7 +128,10 @@ def layout_of(engine: Engine, snapshots: bool) -> Layout:
         if snapshots:
             dimensions[population.dim] = state.capacity
             label = "row" if population.dynamic else "id"
-            coordinates[population.dim] = (np.arange(state.capacity), {"long_name": f"{population.dim} {label}", "units": "1"})
+            coordinates[population.dim] = (
+                np.arange(state.capacity),
+                {"long_name": f"{population.dim} {label}", "units": "1"},
+            )
             variables += _snapshots(type(scenario), population, dimensions, coordinates)
     return Layout(dimensions, coordinates, tuple(variables), scenario.time_unit)
 
@@ -162,7 +166,17 @@ def _snapshots(
             dimensions[axis] = field.components
             dims = (*dims, axis)
         variable = variable_name(scenario, population, name)
-        found.append(Variable(variable, dims, DTYPES[field.dtype], field.unit, field.long_name or name.replace("_", " ")))
+        found.append(
+            Variable(variable, dims, DTYPES[field.dtype], field.unit, field.long_name or name.replace("_", " "))
+        )
     if population.dynamic:
-        found.append(Variable(f"{population.dim}_id", ("snapshot_time", population.dim), "int64", "1", f"{population.dim} id, -1 where nobody lives"))
+        found.append(
+            Variable(
+                f"{population.dim}_id",
+                ("snapshot_time", population.dim),
+                "int64",
+                "1",
+                f"{population.dim} id, -1 where nobody lives",
+            )
+        )
     return found

@@ -1,0 +1,1 @@
+"""One run: finding the scenario, starting, advancing, recording."""

@@ -1,0 +1,1 @@
+"""What an author writes: parameters, populations, phases, observables, stop conditions and the scenario class."""
