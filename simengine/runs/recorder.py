@@ -43,7 +43,7 @@ class Recorder:
         step = self.engine.step
         edge = step == 0 or last
         due = [strided for strided in self.strides if edge or step % (strided.every or self.every) == 0]
-        if (due or step % self.every == 0) and self._recorded != step:
+        if (edge or due or step % self.every == 0) and self._recorded != step:
             self.writer.record(step, step * self.engine.scenario.dt, self._row(due))
             self._recorded = step
         if self.snapshot_every and (edge or step % self.snapshot_every == 0) and self._snapshot != step:
