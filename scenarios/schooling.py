@@ -143,7 +143,7 @@ class Schooling(Scenario):
         )
         self.require(
             self.rules == "couzin" or self.box is not None,
-            "rules='dewi-kadita' need a box; give box=, or take rules='couzin'",
+            "rules='dewi-kadita' needs a box; give box=, or take rules='couzin'",
         )
 
     def derived(self) -> Mapping[str, float]:

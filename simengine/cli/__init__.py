@@ -6,7 +6,9 @@ Exit codes: 0 fine, 1 a run or its file could not go on, 2 wrong input (nothing 
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -59,11 +61,22 @@ def simengine(
         typer.echo(context.get_help())
 
 
+def _end_like_an_interrupt() -> None:
+    """Let SIGTERM, which batch systems send before they kill, end a run as Ctrl-C does: what was recorded is kept."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, interrupt)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; errors go to the error stream, one line each."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
+    _end_like_an_interrupt()
     try:
         code = app(args=arguments, prog_name="simengine", standalone_mode=False)
         sys.stdout.flush()

@@ -258,6 +258,9 @@ def store_new(
         value = result.variable
         if is_reference(declared):
             value = names.identity(declared.reference or population, value)
+        elif declared.dtype is int:
+            whole = names.imports("simengine.arrays.numbers", "whole")
+            value = f"{whole}({value})"
         if buffered:
             dtype = str(declared.numpy_dtype)
             array = names.buffer(f"next_{population.name}_{result.name}_{result.component}", population.name, dtype)

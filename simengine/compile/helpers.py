@@ -87,7 +87,10 @@ class Globals:
                 if name not in ALLOWED_BUILTINS:
                     raise ScenarioError(f"{where}: {name}() cannot be used in a compiled phase")
             else:
-                raise ScenarioError(f"{where}: unknown name {name!r}")
+                raise ScenarioError(
+                    f"{where}: unknown name {name!r}; a phase knows its arguments, math, numpy, and the numbers "
+                    "and plain functions of its file"
+                )
 
     def check_meaning(self, name: str, value: Any, where: str) -> None:
         """Refuse a second meaning of a name: a helper of another file may use its own."""

@@ -170,6 +170,10 @@ def explained(error: Exception, plan: Plan, path: Path) -> ScenarioError:
             if line is not None:
                 name = lowered.name.split("_", 1)[1].removesuffix("_in_turn")
                 return ScenarioError(f"{lowered.path}:{line}: in {name}(): {reason}")
+    for place in reversed(places):
+        for start, end, where in plan.loops:
+            if start < place <= end:
+                return ScenarioError(f"{where}: {reason}")
     return ScenarioError(f"{path}: {reason}")
 
 
@@ -187,6 +191,9 @@ TELLING = (
 
 def reason_of(text: str) -> str:
     """The telling part of a compiler's message, without places in generated code and with plain names of types."""
+    refused = re.search(r"a (\w+) is stored in a field of whole numbers.*", text)
+    if refused:
+        return refused[0]
     missing = re.search(r"No implementation of function Function\(<[^>]*>\) found for signature:\s*>>> (.*)", text)
     if missing:
         return f"{plain_types(missing[1])} is not defined for these types"

@@ -41,6 +41,7 @@ class Plan:
     parallel: bool
     origins: list[tuple[int, int, Lowered]] = field(default_factory=list)
     surroundings: Globals = field(default_factory=Globals)
+    loops: list[tuple[int, int, str]] = field(default_factory=list)
 
 
 class ModuleWriter:
@@ -64,6 +65,7 @@ class ModuleWriter:
         self.globals = Globals()
         self.lowered: dict[tuple[str, bool], Lowered] = {}
         self.functions: list[emit.Function] = []
+        self.loops: list[tuple[int, int, str]] = []
 
     def _relation(self, key: int) -> Relation:
         return next(relation for relation in self.joined if id(relation) == key)
@@ -148,6 +150,10 @@ class ModuleWriter:
                 segments.append([])
         return self._assemble(segments)
 
+    def _phase_of(self, function: emit.Function) -> Phase:
+        """The phase that a generated loop belongs to."""
+        return next(phase for phase in self.phases if function.name == f"phase_{phase.name}")
+
     def _label(self, phase: Decision) -> str:
         return f"{phase.population.name}.{phase.name}"
 
@@ -206,7 +212,16 @@ class ModuleWriter:
         relations = {label: self._relation(key) for key, label in self.relations.items()}
         gathers = {phase.name: phase for phase in self.phases if isinstance(phase, Gather)}
         return Plan(
-            source, self.streams, plan_segments, relations, gathers, stops, self.parallel, origins, self.globals
+            source,
+            self.streams,
+            plan_segments,
+            relations,
+            gathers,
+            stops,
+            self.parallel,
+            origins,
+            self.globals,
+            self.loops,
         )
 
     def _advance(
@@ -302,7 +317,9 @@ class ModuleWriter:
             if lanes is not None and any(f"{lanes.name}(" in function.source for function in self.functions):
                 lines += ["", "", "@inlined", *lanes.source.split("\n")]
         for function in self.functions:
+            start = len(lines)
             lines += ["", "", "@looped" if function.parallel else "@plain", *function.source.rstrip("\n").split("\n")]
+            self.loops.append((start, len(lines), self._phase_of(function).where))
         lines += ["", "", *tail.text().rstrip("\n").split("\n"), ""]
         return "\n".join(lines), origins
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from simengine.errors import ScenarioError
-from simengine.relations.base import Body, Code, Relation, Scope
+from collections.abc import Mapping
+from typing import Any
+
+from simengine.errors import InputError, ScenarioError
+from simengine.relations.base import Body, Code, Relation, Scope, resolve_number
 from simengine.scenario.population import FieldReference, Population
 
 
@@ -17,14 +20,14 @@ class Random(Relation):
     def __init__(
         self,
         source: Population,
-        k: int = 1,
+        k: int | str = 1,
         *,
         target: Population | None = None,
         within: Relation | None = None,
         weight: FieldReference | None = None,
     ) -> None:
-        if k < 1:
-            raise ScenarioError(f"Random draws at least one partner, not {k}")
+        if not isinstance(k, str) and not (isinstance(k, int) and k >= 1):
+            raise ScenarioError(f"Random(k=...): a number of partners, at least 1, or a parameter's name; not {k!r}")
         if isinstance(within, Random):
             raise ScenarioError(
                 "Random(within=...): partners cannot be drawn from partners drawn before; draw fewer at once"
@@ -41,6 +44,13 @@ class Random(Relation):
         """The populations it joins."""
         return (self.source, self.target)
 
+    def scalars(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """The number of partners; refuses less than one."""
+        k = int(resolve_number(self.k, parameters, "k"))
+        if k < 1:
+            raise InputError(f"the number of partners must be at least 1, got {k}")
+        return {"k": k}
+
     def prepare(self, code: Code, scope: Scope) -> None:
         """Prepare the inner relation."""
         if self.within is not None:
@@ -48,7 +58,7 @@ class Random(Relation):
 
     def scratch(self, code: Code, scope: Scope) -> None:
         """Room for the partners drawn so far, and for the pool when there is one."""
-        code.line(f"chosen = np.empty({self.k}, np.int64)")
+        code.line(f"chosen = np.empty({scope.scalar(self, 'k')}, np.int64)")
         if self._pooled:
             code.line(f"pool = np.empty({scope.order(self.target)}.shape[0], np.int64)")
         if self.weight is not None:
@@ -73,7 +83,7 @@ class Random(Relation):
         code.line(f"candidates = {living}" + (" - 1" if without_me else ""))
         if without_me:
             code.line(f"my_rank = {rank_of}({order}, {scope.ids(self.target)}, {living}, me_id)")
-        with code.block(f"for pick in range(min({self.k}, candidates)):"):
+        with code.block(f"for pick in range(min({scope.scalar(self, 'k')}, candidates)):"):
             code.line(f"rank = {pick_rank}({key}, me_id, pick, candidates, chosen)")
             if without_me:
                 with code.block("if rank >= my_rank:"):
@@ -106,7 +116,7 @@ class Random(Relation):
                     with code.block("if other == me:"):
                         code.line("continue")
                 keep()
-        with code.block(f"for pick in range(min({self.k}, pool_size)):"):
+        with code.block(f"for pick in range(min({scope.scalar(self, 'k')}, pool_size)):"):
             if self.weight is None:
                 pick = scope.imports("simengine.arrays.partners", "pick_rank")
                 code.line(f"other = pool[{pick}({key}, me_id, pick, pool_size, chosen)]")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simengine.compile import target
+from simengine.compile.helpers import Globals
 from simengine.errors import InputError, StoreError, nearest
 from simengine.policies.answers import checked
 from simengine.runs import registry
@@ -122,16 +123,17 @@ def run(
         "seed": seed, "steps": steps, "every": every, "snapshot_every": snapshot_every,
         "start": begun.label, "policies": describe_policies(answering) or None,
     } | stable  # fmt: skip
+    attributes["scenario_source_hash"] = source_hash(found, engine.kernel.plan.surroundings)
     layout = layout_of(engine, snapshot_every is not None)
     writer: Any
     if path is None:
         writer = MemoryWriter(layout, attributes, volatile=volatile)
     else:
         writer = _begun(path, layout, attributes, volatile, overwrite)
-    started = time.perf_counter()
     with writer, Progress(type(instance).__name__, steps, engine.agents, progress) as bar:
         recorder = Recorder(engine, writer, every, snapshot_every)
         recorder.record()
+        started = time.perf_counter()
         while engine.step < steps and engine.stop_reason is None:
             engine.advance(bar.limited(engine.step, recorder.next_step(steps)))
             ended = engine.step == steps or engine.stop_reason is not None
@@ -213,7 +215,7 @@ def describe(scenario: Scenario) -> dict[str, Any]:
         "title": cls.summary(),
         "scenario": cls.__name__,
         "scenario_module": cls.__module__.removeprefix("simengine_file_"),
-        "scenario_source_hash": source_hash(cls),
+        "scenario_source_hash": "",
         "references": cls.paper or None,
         "time_step": scenario.dt,
     }
@@ -222,14 +224,15 @@ def describe(scenario: Scenario) -> dict[str, Any]:
     return attributes
 
 
-def source_hash(scenario: type[Scenario]) -> str:
-    """Return a hash of the file (or cell) that defines the scenario."""
+def source_hash(scenario: type[Scenario], surroundings: Globals) -> str:
+    """Return a hash of the file (or cell) that defines the scenario, and of what its phases take from elsewhere."""
     try:
         path = inspect.getsourcefile(scenario)
         text = Path(path).read_text(encoding="utf-8") if path and Path(path).exists() else inspect.getsource(scenario)
     except (OSError, TypeError):
         text = repr(sorted(scenario.declaration.parameters.parameters))
-    return hashlib.sha256(text.encode()).hexdigest()
+    used = {**surroundings.constants, **surroundings.functions}
+    return hashlib.sha256("\0".join([text, *(f"{name}={used[name]}" for name in sorted(used))]).encode()).hexdigest()
 
 
 def open(path: str | Path) -> xarray.Dataset:

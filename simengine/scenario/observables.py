@@ -152,7 +152,8 @@ def every(steps: int, observed: Observable) -> Strided:
 def strides(declared: Any, owner: str) -> tuple[Strided, ...]:
     """The observables of a scenario class, each with its stride."""
     found = []
-    for item in declared or ():
+    listed = declared if isinstance(declared, tuple | list) else () if declared is None else (declared,)
+    for item in listed:
         strided = item if isinstance(item, Strided) else Strided(item, None)
         if not isinstance(strided.observable, Observable):
             raise ScenarioError(f"{owner}.observe: {item!r} is no observable; declare it with @observable")

@@ -59,12 +59,17 @@ class Scenario:
         super().__init_subclass__(**kwargs)
         cls.declaration = _declare(cls)
 
-    def __init__(self, values: Mapping[str, Any], implied: Mapping[str, Any] | None = None) -> None:
-        """Take parameters given by the user (``values``) and by a start state (``implied``), and fill in the rest.
+    def __init__(
+        self, values: Mapping[str, Any] | None = None, implied: Mapping[str, Any] | None = None, /, **parameters: Any
+    ) -> None:
+        """Take parameters given by the user (by name, or as ``values``) and by a start state (``implied``).
+
+        The others get their defaults.
 
         Precedence: given > start > regime > default.
         """
         declared = self.declaration.parameters
+        values = {**(values or {}), **parameters}
         declared.check_names(values)
         chosen = {**(implied or {}), **values}
         if self.regimes is not None:
@@ -115,7 +120,7 @@ class Scenario:
     @classmethod
     def summary(cls) -> str:
         """The first line of the docstring."""
-        return (inspect.getdoc(cls) or cls.__name__).split("\n")[0]
+        return inspect.cleandoc(cls.__doc__ or cls.__name__).split("\n")[0]
 
     @property
     def dt(self) -> float:

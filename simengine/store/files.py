@@ -58,6 +58,12 @@ def write_bytes(path: Path, content: bytes | memoryview) -> None:
     write_whole(path, write)
 
 
+def is_netcdf(path: Path) -> bool:
+    """Whether a file begins as a NetCDF file does."""
+    with path.open("rb") as file:
+        return file.read(8).startswith((b"\x89HDF\r\n\x1a\n", b"CDF"))
+
+
 def refuse_existing(path: Path, overwrite: bool) -> None:
     """Raise StoreError if ``path`` cannot become a new file: no parent folder, a folder, or there already."""
     parts = parts_of(path)
@@ -66,6 +72,8 @@ def refuse_existing(path: Path, overwrite: bool) -> None:
     if path.is_dir():
         raise StoreError(f"cannot write {path}: it is a folder")
     if overwrite:
+        if path.exists() and not is_netcdf(path):
+            raise StoreError(f"{path} is not a run file; move it away or choose another name")
         return
     if path.exists():
         raise StoreError(f"{path} exists; choose another name or overwrite it")

@@ -26,6 +26,7 @@ from simengine.store.table import Table, checked_static
 SEGMENT_ROWS = 16_384
 SEGMENT_BYTES = 1 << 26
 SEGMENT_SECONDS = 30.0
+FIRST_SEGMENT_SECONDS = 1.0
 
 Result = TypeVar("Result")
 
@@ -161,7 +162,8 @@ class RunWriter(_Writer[Path]):
         Global attributes that may differ between runs with the same result; the content hash leaves them out.
     segment_rows, segment_bytes, segment_seconds
         A segment is closed when it has so many rows or bytes, or when its first row is so old as the next one
-        comes. One row that is larger than ``segment_bytes`` is a segment of its own.
+        comes (the first segments sooner: after one second, two, four, ...). One row that is larger than
+        ``segment_bytes`` is a segment of its own.
 
     Raises
     ------
@@ -185,6 +187,7 @@ class RunWriter(_Writer[Path]):
         self.path = Path(path)
         self._parts = parts_of(self.path)
         self._seconds = segment_seconds
+        self._patience = min(FIRST_SEGMENT_SECONDS, segment_seconds)
         self._number = 1
         self._since: float | None = None
         with store_errors(f"write {self.path}"):
@@ -253,7 +256,9 @@ class RunWriter(_Writer[Path]):
         now = clock.monotonic()
         if self._since is None:
             self._since = now
-        if table.full or now - self._since > self._seconds:
+        if table.full or now - self._since > self._patience:
+            # Early segments come soon, so that a run killed in its first seconds keeps something.
+            self._patience = min(self._seconds, 2.0 * self._patience)
             self.flush()
 
 
