@@ -1,0 +1,58 @@
+"""The code in README and docs runs as it is printed."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def blocks(name: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(encoding="utf-8"), re.DOTALL)
+
+
+def finished(command: list[str], folder: Path) -> str:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=os.environ | {"NO_COLOR": "1"})
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def own_scenario(tmp_path: Path) -> Path:
+    (tmp_path / "bounded_confidence.py").write_text(blocks("README.md")[1], encoding="utf-8")
+    return tmp_path
+
+
+def test_the_scenario_of_the_readme_runs_from_the_command_line(own_scenario: Path) -> None:
+    command = "run bounded_confidence.py --set bound=0.1 --snapshot-every 1"
+    printed = finished([sys.executable, "-m", "simengine", *command.split()], own_scenario)
+    assert "unchanged within" in printed
+    assert (own_scenario / "bounded_confidence-0.nc").exists()
+
+
+def test_the_unit_test_of_the_readme_passes(own_scenario: Path) -> None:
+    (own_scenario / "test_own.py").write_text(blocks("README.md")[2], encoding="utf-8")
+    assert "1 passed" in finished([sys.executable, "-m", "pytest", "-q", "test_own.py"], own_scenario)
+
+
+def test_the_first_command_of_the_readme_gives_a_mill(tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    command = re.search(r"&& simengine (run schooling .*)", text)
+    assert command is not None
+    finished([sys.executable, "-m", "simengine", *command[1].split()], tmp_path)
+    import simengine
+
+    with simengine.open(tmp_path / "school.nc") as run:
+        assert float(run.rotation[-20:].mean()) > 0.65
+        assert float(run.polarization[-20:].mean()) < 0.35
+
+
+def test_the_policy_of_the_authors_page_runs(tmp_path: Path) -> None:
+    (tmp_path / "fashion.py").write_text(blocks("docs/authoring.md")[0], encoding="utf-8")
+    assert 0.0 < float(finished([sys.executable, "fashion.py"], tmp_path)) < 1.0
