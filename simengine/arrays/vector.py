@@ -30,7 +30,8 @@ from numba.core.typeconv import Conversion
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, models, register_model
 
-WIDTH = 8
+from simengine.arrays.plain_lanes import PLAIN
+from simengine.arrays.plain_lanes import WIDTH as WIDTH
 
 _DOUBLE = ir.DoubleType()
 _I1 = ir.IntType(1)
@@ -413,12 +414,6 @@ def _root_and_inverse(typingctx: Any, x: Any) -> Any:
     return result(lanes), codegen
 
 
-def _python_root_and_inverse(x: Any) -> Any:
-    root = np.sqrt(x)
-    with np.errstate(divide="ignore"):
-        return root, 1.0 / root
-
-
 @intrinsic
 def _lane(typingctx: Any, value: Any, number: Any) -> Any:
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -427,52 +422,8 @@ def _lane(typingctx: Any, value: Any, number: Any) -> Any:
     return types.float64(lanes, types.intp), codegen
 
 
-def _python_store(table: Any, row: int, column: int, value: Any) -> None:
-    table[row, column : column + WIDTH] = value
-
-
-def _python_store_places(array: Any, start: int, places: Any) -> None:
-    array[start : start + WIDTH] = places
-
-
-def _python_keep(array: Any, end: int, places: Any, where: Any) -> int:
-    kept = places[where]
-    array[end : end + len(kept)] = kept
-    return int(end + len(kept))
-
-
-def _python_total(value: Any) -> Any:
-    while len(value) > 1:
-        half = len(value) // 2
-        value = value[:half] + value[half:]
-    return value[0]
-
-
-def _python_select(where: Any, chosen: Any, otherwise: Any) -> Any:
-    result = np.where(where, chosen, otherwise)
-    return result if result.ndim else result[()]
-
-
-_plain: dict[str, Callable[..., Any]] = {
-    "load": lambda table, row, column: table[row, column : column + WIDTH].copy(),
-    "store": _python_store,
-    "load_places": lambda array, start: array[start : start + WIDTH].copy(),
-    "store_places": _python_store_places,
-    "pick": lambda table, row, places: table[row, places],
-    "count_from": lambda first: np.arange(first, first + WIDTH, dtype=np.int32),
-    "differs": lambda places, place: places != place,
-    "first": lambda number: np.arange(WIDTH) < number,
-    "keep": _python_keep,
-    "select": _python_select,
-    "repeated": lambda value: np.full(WIDTH, value, dtype=np.float64),
-    "total": _python_total,
-    "lane": lambda value, number: value[number],
-    "root_and_inverse": _python_root_and_inverse,
-}
-
-
 def _either(name: str, compiled: Any) -> Any:
-    return _plain[name] if config.DISABLE_JIT else compiled
+    return PLAIN[name] if config.DISABLE_JIT else compiled
 
 
 load = _either("load", _load)
