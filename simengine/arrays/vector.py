@@ -22,7 +22,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import types
 from numba.core import cgutils, config
 from numba.core.imputils import lower_builtin, lower_cast
@@ -354,49 +354,6 @@ def _total(typingctx: Any, value: Any) -> Any:
     return types.float64(lanes), codegen
 
 
-def _has_reciprocal_roots() -> bool:
-    """Whether the processor compiled for estimates reciprocal square roots of eight numbers (AVX-512)."""
-    features = config.CPU_FEATURES
-    if features is None:
-        features = "" if config.CPU_NAME else binding.get_host_cpu_features().flatten()
-    return "+avx512f" in features.split(",")
-
-
-def _estimated_root(builder: Any, x: Any) -> tuple[Any, Any]:
-    """Square root and its inverse by Newton's method with fused steps, from an estimate of 14 bits.
-
-    After two steps both have an error of about one unit in the last place; the last step, with a residual that a fused
-    operation gives exactly, rounds them as the divider and the root unit would (Markstein 1990, IBM J. Res. Dev. 34,
-    111), in less than half the time.
-    """
-    module = builder.module
-    estimate = cgutils.get_or_insert_function(
-        module, ir.FunctionType(_VECTOR, [_VECTOR, _VECTOR, _I8]), "llvm.x86.avx512.rsqrt14.pd.512"
-    )
-    fused = cgutils.get_or_insert_function(module, ir.FunctionType(_VECTOR, [_VECTOR] * 3), "llvm.fma.v8f64")
-
-    def constant(value: float) -> Any:
-        return ir.Constant(_VECTOR, [value] * WIDTH)
-
-    def minus_product(a: Any, b: Any, c: Any) -> Any:
-        return builder.call(fused, [builder.fneg(a), b, c])
-
-    first = builder.call(estimate, [x, constant(0.0), ir.Constant(_I8, -1)])
-    root, half = builder.fmul(x, first), builder.fmul(constant(0.5), first)
-    for _ in range(2):
-        error = minus_product(root, half, constant(0.5))
-        root = builder.call(fused, [root, error, root])
-        half = builder.call(fused, [half, error, half])
-    root = builder.call(fused, [minus_product(root, root, x), half, root])
-    inverse = builder.fadd(half, half)
-    inverse = builder.call(fused, [minus_product(root, inverse, constant(1.0)), inverse, inverse])
-    nothing = builder.fcmp_ordered("==", x, constant(0.0))
-    return (
-        builder.select(nothing, constant(0.0), root),
-        builder.select(nothing, constant(float("inf")), inverse),
-    )
-
-
 @intrinsic
 def _root_and_inverse(typingctx: Any, x: Any) -> Any:
     if x is not lanes:
@@ -404,12 +361,9 @@ def _root_and_inverse(typingctx: Any, x: Any) -> Any:
     result = types.UniTuple(lanes, 2)
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        if _has_reciprocal_roots():
-            pair = _estimated_root(builder, args[0])
-        else:
-            root = _square_root(builder, args[0])
-            pair = (root, builder.fdiv(ir.Constant(_VECTOR, [1.0] * WIDTH), root))
-        return context.make_tuple(builder, result, pair)
+        root = _square_root(builder, args[0])
+        inverse = builder.fdiv(ir.Constant(_VECTOR, [1.0] * WIDTH), root)
+        return context.make_tuple(builder, result, (root, inverse))
 
     return result(lanes), codegen
 
