@@ -302,5 +302,5 @@ def test_zones_that_are_not_nested_are_refused():
 
 
 def test_the_rules_of_dewi_kadita_need_a_box():
-    with pytest.raises(InputError, match="need a box"):
+    with pytest.raises(InputError, match="needs a box"):
         Schooling({"rules": "dewi-kadita", "box": None})
