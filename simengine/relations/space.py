@@ -15,7 +15,7 @@ from simengine.errors import InputError, ScenarioError, nearest
 from simengine.relations.base import Body, Code, GatherBody, Relation, Scope, resolve_number
 from simengine.relations.space_loops import emit_cells, emit_pairs
 from simengine.relations.space_turns import by_turns, emit_look, emit_moved, emit_scratch, emit_sorting, has_cells
-from simengine.scenario.population import FieldReference, Population
+from simengine.scenario.population import FieldReference
 
 BOUNDARIES = ("periodic", "reflecting", "open")
 # Up to this many agents, comparing one with all of them in vector registers costs less than keeping cells.
@@ -303,8 +303,3 @@ def cell_order(scalars: Mapping[str, Any], position: Any, ids: Any) -> Any:
     cells.assign(grid, position, 0, agents, cell)
     cells.sort(cell, ids, agents, n_cells, start, places)
     return places[:agents].astype(np.int64)
-
-
-def spaces_of(relations: Mapping[str, Relation], population: Population) -> list[Space]:
-    """The spaces in which a population lives."""
-    return [r for r in relations.values() if isinstance(r, Space) and population in (r.source, r.target)]

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from simengine.errors import InputError, ScenarioError
 from simengine.relations.base import Relation
 from simengine.scenario import observables, parameters, stop
-from simengine.scenario.phases import AgentPhase, Gather, Phase
+from simengine.scenario.phases import AgentPhase, Phase
 from simengine.scenario.population import Population
 
 
@@ -184,8 +184,3 @@ def _check_gathers(phase: AgentPhase) -> None:
 def active(phases: Mapping[str, Phase], values: Mapping[str, Any]) -> list[Phase]:
     """The phases that run for these parameter values, in order."""
     return [phase for phase in phases.values() if all(values[name] == wanted for name, wanted in phase.when.items())]
-
-
-def gathers_of(phases: list[Phase]) -> list[Gather]:
-    """The gathers among phases."""
-    return [phase for phase in phases if isinstance(phase, Gather)]

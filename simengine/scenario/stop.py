@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,9 +102,3 @@ def checked(stops: Any, owner: str) -> tuple[Stop, ...]:
                 f"{owner}.stop: {stop!r} is no stop condition; use unchanged(), consensus(), extinct() or stop_when()"
             )
     return tuple(listed)
-
-
-def reasons(stops: Mapping[int, Stop] | tuple[Stop, ...]) -> list[str]:
-    """The texts of several conditions."""
-    listed = stops.values() if isinstance(stops, Mapping) else stops
-    return [stop.reason for stop in listed]
