@@ -57,7 +57,7 @@ import numpy as np
 
 from simengine import Regimes, Scenario, Space, count, gather, param, population, total, update, vector
 from simengine.arrays.directions import normalised, perpendicular, turned_towards
-from simengine.diagnostics.observables import School
+from simengine.diagnostics.observables import ORDER_PARAMETERS, School
 from simengine.random.draws import sincos, sincos_turn
 
 LEAST_DISTANCE = 1e-10
@@ -107,6 +107,9 @@ class Schooling(Scenario):
     )
     orientation_weight: float = param(1.0, low=0, high=1, description="weight of orientation against attraction")
     mill_radius: float | None = param(None, above=0, description="start as a mill of this radius; none: random start")
+    entropies: Literal["calibrated", "dewi-kadita", "both"] = param(
+        "calibrated", description="definition of the entropies that are recorded"
+    )
 
     regimes = Regimes(
         by=("rules", "regime"),
@@ -266,4 +269,8 @@ class Schooling(Scenario):
         new.position[me, 1] += p.stride * vy
         new.position[me, 2] += p.stride * vz
 
-    observe = [School()]
+    observe = [
+        School(definition="order-parameters"),
+        School(without=ORDER_PARAMETERS, when={"entropies": ("both", "dewi-kadita")}),
+        School(definition="calibrated", reach="radius_attraction", when={"entropies": ("both", "calibrated")}),
+    ]

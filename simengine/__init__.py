@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from simengine.relations.random import Random
     from simengine.relations.space import Space
     from simengine.runs.api import open, run
-    from simengine.scenario.observables import Measured, Observable, Output, every, observable
+    from simengine.runs.continuing import branch, resume
+    from simengine.runs.repeating import Comparison, rerun
+    from simengine.runs.simulation import Simulation
+    from simengine.scenario.interventions import Intervention, at, every
+    from simengine.scenario.observables import Measured, Observable, Output, observable
     from simengine.scenario.parameters import param
     from simengine.scenario.phases import (
         birth,
@@ -54,7 +58,11 @@ _HOME = {
     "simengine.relations.random": ("Random",),
     "simengine.relations.space": ("Space",),
     "simengine.runs.api": ("open", "run"),
-    "simengine.scenario.observables": ("Measured", "Observable", "Output", "every", "observable"),
+    "simengine.runs.continuing": ("branch", "resume"),
+    "simengine.runs.repeating": ("Comparison", "rerun"),
+    "simengine.runs.simulation": ("Simulation",),
+    "simengine.scenario.interventions": ("Intervention", "at", "every"),
+    "simengine.scenario.observables": ("Measured", "Observable", "Output", "observable"),
     "simengine.scenario.parameters": ("param",),
     "simengine.scenario.phases": (
         "birth", "count", "counted", "decision", "drawn", "events", "gather", "highest", "lowest", "lowest_id",
@@ -72,8 +80,10 @@ __all__ = [
     "Asked",
     "Chosen",
     "ChosenBy",
+    "Comparison",
     "Everyone",
     "InputError",
+    "Intervention",
     "Matching",
     "Mates",
     "Measured",
@@ -88,9 +98,12 @@ __all__ = [
     "Scenario",
     "ScenarioError",
     "SimengineError",
+    "Simulation",
     "Space",
     "StoreError",
+    "at",
     "birth",
+    "branch",
     "consensus",
     "count",
     "counted",
@@ -109,6 +122,8 @@ __all__ = [
     "param",
     "population",
     "reference",
+    "rerun",
+    "resume",
     "run",
     "running",
     "send",

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+
+LONGEST_WORD, LONGEST_LINE = 300, 1000
 
 
 class SimengineError(Exception):
     """Base of every error that the engine raises on purpose; its text is one line for the user."""
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(one_line(str(message)))
 
 
 class InputError(SimengineError, ValueError):
@@ -24,6 +30,17 @@ class StoreError(SimengineError, OSError):
 
 class RunError(SimengineError, RuntimeError):
     """A run had to stop (a population outgrew its capacity, say); what was recorded stays readable."""
+
+
+def one_line(text: str) -> str:
+    """Return a text that may hold words of the user's as one printable line: escapes, and no endless words."""
+    line = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+    line = re.sub(rf"\S{{{LONGEST_WORD + 1},}}", lambda word: _cut(word[0], LONGEST_WORD // 2), line)
+    return line if len(line) <= LONGEST_LINE else _cut(line, LONGEST_LINE)
+
+
+def _cut(text: str, length: int) -> str:
+    return f"{text[: length * 2 // 3]}...{text[len(text) - length // 3 :]}"
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:

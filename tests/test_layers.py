@@ -26,7 +26,7 @@ LAYERS = [
     {"shards"},
     {"runs"},
     {"sweep"},
-    {"cli", "__main__"},
+    {"cli", "testing", "__main__"},
     {"scenarios", "analysis"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -1,6 +1,7 @@
-"""The command line: ``simengine run``, ``list`` and ``describe``.
+"""The command line: ``simengine init``, ``run``, ``resume``, ``rerun``, ``branch``, ``list`` and ``describe``.
 
-Exit codes: 0 fine, 1 a run or its file could not go on, 2 wrong input (nothing was written), 130 interrupted.
+Exit codes: 0 fine, 1 a run or its file could not go on, or its repetition differs, 2 wrong input (nothing was written),
+130 interrupted. With ``--json`` the standard output holds one JSON document, ``{"error": ...}`` after an error.
 """
 
 from __future__ import annotations
@@ -10,25 +11,31 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import nullcontext, redirect_stderr, redirect_stdout
+from io import StringIO
 from typing import Annotated
 
 import typer
 
 from simengine import __version__
-from simengine.cli import commands
-from simengine.cli.output import Interrupted, complain
+from simengine.cli import commands, completing
+from simengine.cli.output import Interrupted, complain, print_json, reserved_for_json
 from simengine.errors import InputError, ScenarioError, SimengineError
 
 FINE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 app = typer.Typer(
     name="simengine",
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("run", context_settings={"allow_extra_args": True})(commands.run)
+WITH_SETTINGS = {"allow_extra_args": True}
+app.command("init")(commands.init)
+app.command("run", context_settings=WITH_SETTINGS)(commands.run)
+app.command("resume")(commands.resume)
+app.command("rerun")(commands.rerun)
+app.command("branch", context_settings=WITH_SETTINGS)(commands.branch)
 app.command("list")(commands.list_scenarios)
 app.command("describe")(commands.describe)
 
@@ -53,6 +60,10 @@ def simengine(
       simengine list
       simengine describe schooling
       simengine run schooling --steps 500 --every 10 --out school.nc
+      simengine resume school.nc
+      simengine rerun school.nc
+      simengine branch school.nc --at 300 --set noise=0.3
+      simengine init my_model
       simengine run my_model.py --set n_agents=1e4 --seed 7
 
     Every command has its own --help.
@@ -73,30 +84,64 @@ def _end_like_an_interrupt() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; errors go to the error stream, one line each."""
+    if os.environ.get(completing.VARIABLE):
+        return _complete()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     _end_like_an_interrupt()
+    words = sys.argv[1:] if arguments is None else arguments
+    as_json = "--json" in words and not {"--help", "-h"} & {*words}
     try:
-        code = app(args=arguments, prog_name="simengine", standalone_mode=False)
+        with reserved_for_json(sys.stdout) if as_json else nullcontext():
+            code = app(args=arguments, prog_name="simengine", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else FINE
-    except (InputError, ScenarioError) as error:
-        complain(str(error))
-        return WRONG_INPUT
-    except SimengineError as error:
-        complain(str(error))
-        return FAILED
-    except (Interrupted, KeyboardInterrupt, typer.Abort) as error:
-        complain(str(error) or "interrupted")
-        return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read the output has left; Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
-    except Exception as error:
-        message = commands.usage_error(error)
+        return _abandoned()
+    except (Exception, KeyboardInterrupt) as error:
+        message, code = _judged(error)
+        try:
+            if as_json:
+                print_json({"error": message or f"{type(error).__name__}: {error}"})
+        except BrokenPipeError:
+            _abandoned()
         if message is None:
             raise
         complain(message)
-        return WRONG_INPUT
+        return code
+
+
+def _judged(error: BaseException) -> tuple[str | None, int]:
+    """Return the line that says what went wrong, ``None`` where nobody knows, and the exit code."""
+    if isinstance(error, InputError | ScenarioError):
+        return str(error), WRONG_INPUT
+    if isinstance(error, SimengineError):
+        return str(error), FAILED
+    if isinstance(error, Interrupted | KeyboardInterrupt | typer.Abort):
+        return str(error) or "interrupted", INTERRUPTED
+    return (commands.usage_error(error) if isinstance(error, Exception) else None), WRONG_INPUT
+
+
+def _abandoned() -> int:
+    """Go quietly when whoever read the output has left: Python would complain again when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return FAILED
+
+
+def _complete() -> int:
+    """Print what the shell may complete the command line with, and nothing else, whatever goes wrong."""
+    words, code = StringIO(), FINE
+    done = ""
+    try:
+        with redirect_stdout(words), redirect_stderr(StringIO()):
+            if os.environ[completing.VARIABLE] == completing.BASH:
+                done = completing.bash_words()
+            app(args=[], prog_name="simengine")
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else FAILED
+    except Exception:
+        return FAILED
+    for word in filter(None, words.getvalue().splitlines()):
+        print(completing.bash_rest(word, done))
+    return code

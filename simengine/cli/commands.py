@@ -8,34 +8,66 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from simengine.cli import completing, options
+from simengine.cli.options import whole
 
-def whole(text: str) -> int:
-    """Read a whole number, which the run checks further."""
-    try:
-        return int(text)
-    except ValueError:
-        raise typer.BadParameter(f"got {text!r}, allowed is a whole number") from None
+RUN_KEYWORDS = (
+    "steps", "seed", "every", "snapshot_every", "checkpoint_every", "out", "start", "threads", "storage_order",
+    "progress",
+)  # fmt: skip
 
 
-NAME = Annotated[
-    str,
-    typer.Argument(
-        metavar="NAME|FILE.py[:CLASS]",
-        show_default=False,
-        help="An installed scenario (see simengine list), or a Python file that defines one.",
-    ),
-]
+def given(context: typer.Context, *names: str) -> dict[str, Any]:
+    """Return the options that were given on the command line, for others to have defaults of their own."""
+    found = {}
+    for name in names:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            found[name] = context.params[name]
+    return found
+
+
+def init(
+    name: Annotated[str, typer.Argument(metavar="NAME", show_default=False, help="Its name, as in Python: my_model.")],
+    folder: Annotated[
+        Path,
+        typer.Option(metavar="DIR", help="Where to write.", autocompletion=completing.left_to_the_shell),
+    ] = Path("."),
+    force: Annotated[bool, typer.Option("--force", help="Replace files of these names.")] = False,
+) -> None:
+    """Write a small scenario to begin from, NAME.py, and a test of it, test_NAME.py.
+
+    [bold]Example[/bold]
+
+      simengine init my_model
+    """
+    from simengine.cli.starting import begin
+
+    begin(name, folder, force)
 
 
 def run(
     context: typer.Context,
-    scenario: NAME,
-    settings: Annotated[
+    scenario: options.ScenarioOrNone = None,
+    settings: options.Settings = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.toml",
+            show_default=False,
+            help="Keywords of the run, \\[parameters] and \\[[interventions]] from a file; what is given here as well "
+            "comes first.",
+            autocompletion=completing.left_to_the_shell,
+        ),
+    ] = None,
+    interventions: Annotated[
         list[str] | None,
         typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="A parameter of the scenario; repeat it for several. See simengine describe.",
+            "--at",
+            metavar="STEP:NAME=VALUE,...",
+            show_default=False,
+            help="An intervention: after so many steps, parameters get other values; repeat it for several.",
+            autocompletion=completing.interventions,
         ),
     ] = None,
     steps: Annotated[
@@ -54,6 +86,7 @@ def run(
             metavar="N", parser=whole, help="Record all agents every N steps. By default never.", show_default=False
         ),
     ] = None,
+    checkpoint_every: options.CheckpointEvery = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -62,30 +95,25 @@ def run(
             metavar="FILE",
             show_default=False,
             help="The NetCDF file to write. By default SCENARIO-SEED.nc.",
+            autocompletion=completing.left_to_the_shell,
         ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the file, or an unfinished run of its name.")] = False,
+    force: options.Force = False,
     start: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
             show_default=False,
             help="A run file with snapshots: begin from its last one, with its parameters unless set here.",
+            autocompletion=completing.left_to_the_shell,
         ),
     ] = None,
-    threads: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            parser=whole,
-            show_default=False,
-            help="Never changes the result. By default 1, or all processors for many agents.",
-        ),
-    ] = None,
+    threads: options.Threads = None,
     storage_order: Annotated[
         Literal["auto", "by_id", "by_cell"], typer.Option(help="How agents lie in memory. Never changes the result.")
     ] = "auto",
-    progress: Annotated[bool, typer.Option("--progress/--no-progress", help="Show a bar in a terminal.")] = True,
+    progress: options.Progress = True,
+    as_json: options.Json = False,
 ) -> None:
     """Run a scenario and write one NetCDF file.
 
@@ -94,33 +122,147 @@ def run(
       simengine run schooling
       simengine run schooling --steps 2000 --every 10 --seed 7 --out school.nc
       simengine run schooling --set regime=swarm --set n_agents=500
+      simengine run schooling --at 500:noise=0.3,speed=2 --at 800:noise=0.05
+      simengine run --config long.toml --set noise=0.2
       simengine run my_model.py --snapshot-every 100 -o long.nc
       simengine run my_model.py --start long.nc --steps 500 -o longer.nc
     """
     from simengine.cli.running import Request, perform
 
+    keywords = given(context, *RUN_KEYWORDS) | ({"overwrite": True} if force else {})
     perform(
         Request(
             scenario=scenario,
             settings=tuple(settings or ()),
+            interventions=tuple(interventions or ()),
             stray=tuple(context.args),
-            out=out,
-            force=force,
-            keywords={
-                "steps": steps,
-                "seed": seed,
-                "every": every,
-                "snapshot_every": snapshot_every,
-                "threads": threads,
-                "start": start,
-                "progress": progress,
-                "storage_order": storage_order,
-            },
+            config=config,
+            keywords=keywords,
+            as_json=as_json,
         )
     )
 
 
-def list_scenarios() -> None:
+def resume(
+    context: typer.Context,
+    path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="OUT",
+            show_default=False,
+            help="The file that the run was to write.",
+            autocompletion=completing.unfinished_runs,
+        ),
+    ],
+    threads: options.Threads = None,
+    allow_changes: Annotated[
+        bool,
+        typer.Option(
+            "--allow-changes",
+            help="Go on although versions, the processor or the scenario have changed since.",
+        ),
+    ] = False,
+    progress: options.Progress = True,
+    as_json: options.Json = False,
+) -> None:
+    """Finish a run that was interrupted or killed, as if nothing had happened.
+
+    [bold]Example[/bold]
+
+      simengine resume school.nc
+    """
+    from simengine.cli.continuing import resume as finish
+
+    finish(path, given(context, "threads", "allow_changes", "progress"), as_json)
+
+
+def rerun(
+    context: typer.Context,
+    path: options.RunFile,
+    scenario: Annotated[
+        str | None,
+        typer.Option(
+            metavar=options.SCENARIO_METAVAR,
+            show_default=False,
+            help="The scenario, in place of the one that the file names or keeps.",
+            autocompletion=completing.scenarios,
+        ),
+    ] = None,
+    threads: options.Threads = None,
+    progress: options.Progress = True,
+    as_json: options.Json = False,
+) -> int:
+    """Repeat the run of a file from the file alone, and say whether the same comes out: exit code 0 if so, otherwise 1.
+
+    A file of your own scenario keeps its source, which is run: rerun only files that you trust like a program.
+
+    [bold]Example[/bold]
+
+      simengine rerun school.nc
+    """
+    from simengine.cli.continuing import rerun as repeat
+
+    return 0 if repeat(path, given(context, "scenario", "threads", "progress"), as_json) else 1
+
+
+def branch(
+    context: typer.Context,
+    path: options.RunFile,
+    step: Annotated[
+        int, typer.Option("--at", metavar="N", parser=whole, show_default=False, help="After how many steps.")
+    ],
+    settings: options.Settings = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            parser=whole,
+            show_default=False,
+            help="The most steps, those before the branch included. By default as in the file.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            show_default=False,
+            help="The NetCDF file to write. By default FILE-branch-N.nc.",
+            autocompletion=completing.left_to_the_shell,
+        ),
+    ] = None,
+    force: options.Force = False,
+    checkpoint_every: options.CheckpointEvery = None,
+    threads: options.Threads = None,
+    progress: options.Progress = True,
+    as_json: options.Json = False,
+) -> None:
+    """Let the run of a file take another course from a step on, with the same random numbers.
+
+    [bold]Examples[/bold]
+
+      simengine branch school.nc --at 500 --set noise=0.3
+      simengine branch school.nc --at 500 --set speed=2 --steps 3000 --out faster.nc
+    """
+    from simengine.cli.continuing import BranchRequest
+    from simengine.cli.continuing import branch as part
+
+    keywords = given(context, "steps", "checkpoint_every", "threads", "progress")
+    part(
+        BranchRequest(
+            path=path,
+            step=step,
+            settings=tuple(settings or ()),
+            stray=tuple(context.args),
+            out=out,
+            keywords=keywords | ({"overwrite": True} if force else {}),
+            as_json=as_json,
+        )
+    )
+
+
+def list_scenarios(as_json: options.Json = False) -> None:
     """List the installed scenarios.
 
     [bold]Example[/bold]
@@ -129,10 +271,10 @@ def list_scenarios() -> None:
     """
     from simengine.cli.listing import show
 
-    show()
+    show(as_json)
 
 
-def describe(scenario: NAME) -> None:
+def describe(scenario: options.Scenario, as_json: options.Json = False) -> None:
     """Show what a scenario declares: parameters, regimes, populations, phases, decisions, observables.
 
     [bold]Examples[/bold]
@@ -142,18 +284,18 @@ def describe(scenario: NAME) -> None:
     """
     from simengine.cli.describing import show
 
-    show(scenario)
+    show(scenario, as_json)
 
 
 def usage_error(error: Exception) -> str | None:
     """Return the one line that says what is wrong with the words of a command, or ``None`` for any other error."""
     if not isinstance(error, _usage_errors()):
         return None
-    given: Any = error
-    message = " ".join(str(given.format_message()).split())
-    path = getattr(getattr(given, "ctx", None), "command_path", "simengine")
+    shown: Any = error
+    message = " ".join(str(shown.format_message()).split())
+    path = getattr(getattr(shown, "ctx", None), "command_path", "simengine")
     unknown = re.search(r"No such option: (--?)(\w[\w-]*)", message)
-    if unknown and path.endswith(" run"):
+    if unknown and path.endswith((" run", " branch")):
         message += f" (a parameter of the scenario is given as --set {unknown[2].replace('-', '_')}=VALUE)"
     return f"{message} See {path} --help" if message.endswith(".") else f"{message}; see {path} --help"
 

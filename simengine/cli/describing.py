@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 import sys
+from collections.abc import Mapping
 from typing import Any
 
-from simengine.cli.output import console, paragraph, table
+from simengine.cli.output import console, paragraph, print_json, table
 from simengine.policies.answers import labelled
 from simengine.relations.base import Relation
 from simengine.runs import registry
@@ -15,42 +16,52 @@ from simengine.scenario.phases import AgentPhase, Decision, Events, Gather, Phas
 from simengine.scenario.population import Field, Population
 from simengine.scenario.scenario import Scenario
 
+Document = dict[str, Any]
 
-def show(name: str) -> None:
+
+def show(name: str, as_json: bool) -> None:
     """Print what a scenario declares."""
-    scenario = registry.find(name)
-    page = console()
+    said = document(registry.find(name))
+    if as_json:
+        print_json(said)
+    else:
+        print_tables(said)
+
+
+# -- the document ------------------------------------------------------------------------------------------------
+
+
+def document(scenario: type[Scenario]) -> Document:
+    """Return what a scenario declares, by name where things have names; the phases in their order."""
     declared = scenario.declaration
-    paragraph(page, scenario.__name__, "bold")
-    paragraph(page, described(scenario))
-    paragraph(page, "")
-    facts = [
-        ("reference", scenario.paper),
-        ("source", inspect.getsourcefile(scenario) or ""),
-        ("default steps", str(scenario.default_steps)),
-        (
-            "time step",
-            f"{scenario.time_step} ({scenario.time_unit})" if scenario.time_unit != "1" else str(scenario.time_step),
-        ),
-    ]
-    table(page, "", ("", ""), [fact for fact in facts if fact[1]])
-    table(
-        page,
-        "Parameters",
-        ("name", "type", "default", "bounds", "unit", "description"),
-        parameter_rows(scenario),
-        ("default",),
-    )
-    table(page, "Regimes", *regime_rows(scenario))
-    table(page, "Populations", ("name", "start", "capacity", "dimension"), population_rows(scenario))
-    table(page, "Fields", ("field", "type", "unit", "in files", "long name"), field_rows(scenario))
-    relations = [(label, type(relation).__name__, seen(relation)) for label, relation in declared.relations.items()]
-    table(page, "Relations", ("name", "kind", "who sees whom"), relations)
-    phases = [phase_row(number, phase) for number, phase in enumerate(declared.phases.values(), 1)]
-    table(page, "Phases of a step", ("", "name", "kind", "of", "order", "after", "when", "what"), phases)
-    table(page, "Decisions", ("name", "options", "rule"), decision_rows(scenario))
-    table(page, "Observables", ("name", "unit", "dims", "every", "long name"), observable_rows(scenario))
-    table(page, "Stops", ("",), [(stop.reason,) for stop in declared.stops])
+    return {
+        "scenario": scenario.__name__,
+        "summary": scenario.summary(),
+        "description": described(scenario),
+        "reference": scenario.paper or None,
+        "source": inspect.getsourcefile(scenario),
+        "default_steps": scenario.default_steps,
+        "time_step": scenario.time_step,
+        "time_unit": scenario.time_unit,
+        "parameters": parameters(scenario),
+        "regimes": regimes(scenario),
+        "populations": {
+            name: {"start": population.size, "capacity": population.capacity, "dimension": population.dim}
+            for name, population in declared.populations.items()
+        },
+        "fields": fields(scenario),
+        "relations": {
+            name: {"kind": type(relation).__name__, "who_sees_whom": seen(relation)}
+            for name, relation in declared.relations.items()
+        },
+        "phases": [phase_facts(phase) for phase in declared.phases.values()],
+        "decisions": {
+            name: {"options": list(phase.options), "rule": first_line(phase)}
+            for name, phase in labelled(scenario).items()
+        },
+        "observables": observables(scenario),
+        "stops": [stop.reason for stop in declared.stops],
+    }
 
 
 def described(scenario: type[Scenario]) -> str:
@@ -60,51 +71,48 @@ def described(scenario: type[Scenario]) -> str:
     return f"{text}\n\n{module}" if module and "\n" not in text.strip() else text
 
 
-def value_text(value: Any) -> str:
-    """Return a parameter's value as ``--set`` takes it."""
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:.10g}" if isinstance(value, float) else str(value)
+def parameters(scenario: type[Scenario]) -> dict[str, Document]:
+    """Return type, default, bounds, unit and description of every parameter."""
+    return {
+        name: {
+            "type": parameter.type_name,
+            "default": parameter.default,
+            "options": parameter.options,
+            "bounds": parameter.bounds or None,
+            "low": parameter.low,
+            "high": parameter.high,
+            "above": parameter.above,
+            "below": parameter.below,
+            "unit": parameter.unit,
+            "description": parameter.description or None,
+        }
+        for name, parameter in scenario.declaration.parameters.parameters.items()
+    }
 
 
-def parameter_rows(scenario: type[Scenario]) -> list[tuple[str, ...]]:
-    """List name, type, default, bounds, unit and description."""
-    listed = scenario.declaration.parameters.parameters.values()
-    return [(p.name, p.type_name, value_text(p.default), p.bounds, p.unit, p.description) for p in listed]
-
-
-def regime_rows(scenario: type[Scenario]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Return head and rows of the table of regimes."""
+def regimes(scenario: type[Scenario]) -> list[Document]:
+    """Return for every regime the parameters that choose it and the defaults that it brings."""
     if scenario.regimes is None:
-        return (), []
-    rows: list[tuple[str, ...]] = []
+        return []
+    found: list[Document] = []
     for key, values in scenario.regimes.table.items():
         chosen = key if isinstance(key, tuple) else (key,)
-        rows.append(
-            (*map(value_text, chosen), ", ".join(f"{name}={value_text(value)}" for name, value in values.items()))
-        )
-    return (*scenario.regimes.by, "defaults"), rows
+        found.append({"when": dict(zip(scenario.regimes.by, chosen, strict=True)), "defaults": dict(values)})
+    return found
 
 
-def population_rows(scenario: type[Scenario]) -> list[tuple[str, ...]]:
-    """List name, size at the start, capacity and dimension in files."""
-    return [
-        (name, str(population.size), "" if population.capacity is None else str(population.capacity), population.dim)
-        for name, population in scenario.declaration.populations.items()
-    ]
-
-
-def field_rows(scenario: type[Scenario]) -> list[tuple[str, ...]]:
-    """List the fields of every population; ``in files`` where their variable has another name."""
-    rows: list[tuple[str, ...]] = []
+def fields(scenario: type[Scenario]) -> dict[str, Document]:
+    """Return the fields of every population, with the names of their variables in files."""
+    found: dict[str, Document] = {}
     for population in scenario.declaration.populations.values():
         for name, field in population.fields.items():
-            stored = variable_name(scenario, population, name)
-            label = field.long_name or name.replace("_", " ")
-            rows.append((f"{population.name}.{name}", field_type(field, population), field.unit, stored, label))
-    return rows
+            found[f"{population.name}.{name}"] = {
+                "type": field_type(field, population),
+                "unit": field.unit,
+                "in_files": variable_name(scenario, population, name),
+                "long_name": field.long_name or name.replace("_", " "),
+            }
+    return found
 
 
 def field_type(field: Field, population: Population) -> str:
@@ -121,9 +129,10 @@ def seen(relation: Relation) -> str:
     return f"{relation.source.name} see {relation.target.name}"
 
 
-def phase_row(position: int, phase: Phase) -> tuple[str, ...]:
-    """Return one phase: its number, name, kind, whose, order, gathers, condition and first line."""
-    order = after = whose = ""
+def phase_facts(phase: Phase) -> Document:
+    """Return name, kind, whose, order, gathers, condition and first line of one phase."""
+    order = whose = ""
+    after: list[str] = []
     if isinstance(phase, Gather):
         whose = phase.relation.source.name
         order = f"over {phase.relation.name or type(phase.relation).__name__}"
@@ -133,9 +142,16 @@ def phase_row(position: int, phase: Phase) -> tuple[str, ...]:
         order = f"events({phase.order.number})" if isinstance(phase.order, Events) else phase.order
     if isinstance(phase, AgentPhase):
         whose = phase.population.name
-        after = ", ".join(gather.name for gather in phase.after)
-    when = ", ".join(f"{name}={value_text(value)}" for name, value in phase.when.items())
-    return (str(position), phase.name, phase.kind, whose, order, after, when, first_line(phase))
+        after = [gather.name for gather in phase.after]
+    return {
+        "name": phase.name,
+        "kind": phase.kind,
+        "of": whose or None,
+        "order": order or None,
+        "after": after,
+        "when": dict(phase.when),
+        "what": first_line(phase),
+    }
 
 
 def first_line(phase: Phase) -> str:
@@ -143,26 +159,101 @@ def first_line(phase: Phase) -> str:
     return (inspect.getdoc(phase.function) or "").split("\n")[0]
 
 
-def decision_rows(scenario: type[Scenario]) -> list[tuple[str, ...]]:
-    """List decisions by the name that policies are given under."""
-    return [(name, " | ".join(phase.options), first_line(phase)) for name, phase in labelled(scenario).items()]
+def observables(scenario: type[Scenario]) -> dict[str, Document]:
+    """Return every recorded variable of the observables."""
+    return {
+        output.name: {
+            "unit": output.unit,
+            "dims": ["time", *output.dims],
+            "every": strided.every,
+            "when": dict(getattr(strided.observable, "when", {})),
+            "long_name": output.long_name or output.name.replace("_", " "),
+            "uncertain": output.uncertain,
+            "null": output.null,
+        }
+        for strided in scenario.declaration.observables
+        for output in strided.observable.outputs
+    }
 
 
-def observable_rows(scenario: type[Scenario]) -> list[tuple[str, ...]]:
-    """List every recorded variable of the observables."""
-    rows: list[tuple[str, ...]] = []
-    for strided in scenario.declaration.observables:
-        every = "" if strided.every is None else f"{strided.every} steps"
-        for output in strided.observable.outputs:
-            extra = " ".join(["with error"] * output.uncertain + ["with null"] * output.null)
-            text = output.long_name or output.name.replace("_", " ")
-            rows.append(
-                (
-                    output.name,
-                    output.unit,
-                    ", ".join(("time", *output.dims)),
-                    every,
-                    f"{text} ({extra})" if extra else text,
-                )
-            )
-    return rows
+# -- the page ----------------------------------------------------------------------------------------------------
+
+
+def print_tables(said: Document) -> None:
+    """Print the document as tables."""
+    page = console()
+    paragraph(page, said["scenario"], "bold")
+    paragraph(page, said["description"])
+    paragraph(page, "")
+    time_step = str(said["time_step"])
+    facts = [
+        ("reference", said["reference"] or ""),
+        ("source", said["source"] or ""),
+        ("default steps", str(said["default_steps"])),
+        ("time step", f"{time_step} ({said['time_unit']})" if said["time_unit"] != "1" else time_step),
+    ]
+    table(page, "", ("", ""), [fact for fact in facts if fact[1]])
+    columns = ["name", "type", "default", "bounds", "unit", "description"]
+    table(page, "Parameters", columns, _rows(said["parameters"], *columns[1:]), ("default",))
+    table(page, "Regimes", *_regime_table(said["regimes"]))
+    columns = ["name", "start", "capacity", "dimension"]
+    table(page, "Populations", columns, _rows(said["populations"], *columns[1:]))
+    rows = _rows(said["fields"], "type", "unit", "in_files", "long_name")
+    table(page, "Fields", ("field", "type", "unit", "in files", "long name"), rows)
+    table(page, "Relations", ("name", "kind", "who sees whom"), _rows(said["relations"], "kind", "who_sees_whom"))
+    table(page, "Phases of a step", *_phase_table(said["phases"]))
+    decisions = [(name, " | ".join(facts["options"]), facts["rule"]) for name, facts in said["decisions"].items()]
+    table(page, "Decisions", ("name", "options", "rule"), decisions)
+    rows = [_observable_row(name, facts) for name, facts in said["observables"].items()]
+    table(page, "Observables", ("name", "unit", "dims", "every", "when", "long name"), rows)
+    table(page, "Stops", ("",), [(reason,) for reason in said["stops"]])
+
+
+def value_text(value: Any) -> str:
+    """Return a parameter's value as ``--set`` takes it."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
+
+
+def _settings_text(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value_text(value)}" for name, value in values.items())
+
+
+def _rows(named: Mapping[str, Document], *keys: str) -> list[tuple[str, ...]]:
+    """One row for each name: the name and what is said of it under the keys."""
+    return [
+        (name, *(value_text(facts[key]) if key == "default" else _text(facts[key]) for key in keys))
+        for name, facts in named.items()
+    ]
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _regime_table(listed: list[Document]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    if not listed:
+        return (), []
+    rows = [(*map(value_text, one["when"].values()), _settings_text(one["defaults"])) for one in listed]
+    return (*listed[0]["when"], "defaults"), rows
+
+
+def _phase_table(listed: list[Document]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    rows: list[tuple[str, ...]] = [
+        (
+            str(number), one["name"], one["kind"], _text(one["of"]), _text(one["order"]), ", ".join(one["after"]),
+            _settings_text(one["when"]), one["what"],
+        )
+        for number, one in enumerate(listed, 1)
+    ]  # fmt: skip
+    return ("", "name", "kind", "of", "order", "after", "when", "what"), rows
+
+
+def _observable_row(name: str, facts: Document) -> tuple[str, ...]:
+    extra = " ".join(["with error"] * facts["uncertain"] + ["with null"] * facts["null"])
+    every = "" if facts["every"] is None else f"{facts['every']} steps"
+    text = f"{facts['long_name']} ({extra})" if extra else facts["long_name"]
+    return name, facts["unit"], ", ".join(facts["dims"]), every, _settings_text(facts["when"]), text

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from simengine.cli.output import console, paragraph, table
+from simengine.cli.output import console, paragraph, print_json, table
 from simengine.runs import registry
 
 
-def show() -> None:
+def show(as_json: bool) -> None:
     """Print every registered scenario with its summary, or with what is wrong with it."""
-    found = registry.listed()
+    scenarios = {
+        entry.name: {
+            "class": entry.scenario.__name__ if entry.scenario else None,
+            "summary": entry.scenario.summary() if entry.scenario else None,
+            "error": entry.error or None,
+        }
+        for entry in registry.listed()
+    }
+    if as_json:
+        print_json({"scenarios": scenarios})
+        return
     page = console()
-    rows = [(entry.name, entry.scenario.summary() if entry.scenario else f"(broken) {entry.error}") for entry in found]
-    if not rows:
+    if not scenarios:
         paragraph(page, "no scenarios are installed")
         return
+    rows = [(name, said["summary"] or f"(broken) {said['error']}") for name, said in scenarios.items()]
     table(page, "", ("scenario", "summary"), rows)
     paragraph(page, "simengine describe NAME says more; simengine run NAME runs it")

@@ -1,10 +1,18 @@
-"""Writing to the terminal: tables in a terminal, plain aligned columns elsewhere; messages on the error stream."""
+"""Writing to the terminal: tables in a terminal, plain aligned columns elsewhere, JSON documents when asked for.
+
+Messages go to the error stream.
+"""
 
 from __future__ import annotations
 
+import json
+import math
 import sys
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
+from typing import TYPE_CHECKING, Any, TextIO
+
+from simengine.errors import one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -13,13 +21,53 @@ PLAIN_WIDTH = 10_000
 """Columns of output that goes to a file or a pipe: so many that no line is broken."""
 
 
+_DOCUMENTS: list[TextIO] = []
+"""The standard output, while it is kept for a document."""
+
+
 class Interrupted(Exception):  # noqa: N818
     """The user stopped a run; the text says what stays readable."""
 
 
 def complain(message: str) -> None:
     """Write an error message."""
-    print(f"simengine: {message}", file=sys.stderr)
+    print(f"simengine: {one_line(message)}", file=sys.stderr)
+
+
+def warn(message: Warning | str, *place: Any, **where: Any) -> None:
+    """Write a warning as one line; takes the place of `warnings.showwarning`."""
+    complain(f"warning: {message}")
+
+
+@contextmanager
+def reserved_for_json(stream: TextIO) -> Iterator[None]:
+    """Keep the standard output for the document: what else is printed, by a scenario say, goes to the error stream."""
+    _DOCUMENTS.append(stream)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _DOCUMENTS.pop()
+
+
+def print_json(document: Mapping[str, Any]) -> None:
+    """Print a document as JSON on the standard output."""
+    stream = _DOCUMENTS[-1] if _DOCUMENTS else sys.stdout
+    print(json.dumps(jsonable(document), indent=2, allow_nan=False), file=stream)
+    stream.flush()
+
+
+def jsonable(value: Any) -> Any:
+    """Return a value as JSON can hold it: NaN and infinities are null, numpy's scalars and arrays Python's."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [jsonable(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
 
 
 def console() -> Console:

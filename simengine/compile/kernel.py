@@ -109,6 +109,14 @@ class Kernel:
         found: NDArray[Any] = table[declared.row(name, component)]
         return found
 
+    def kept(self) -> dict[str, NDArray[Any]]:
+        """The arrays that relations keep from step to step, by ``relation/name``."""
+        return {
+            f"{label}/{name}": self.object(Binding("work", (label, name)))
+            for label, relation in self.plan.relations.items()
+            for name in relation.kept
+        }
+
     @property
     def stopped_by(self) -> int | None:
         """The number of the stop condition that held after the last step, or ``None``."""

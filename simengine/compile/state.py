@@ -64,6 +64,29 @@ class PopulationState:
         """The ids of the living, ascending."""
         return self.ids[self.order[: self.living]]
 
+    def saved(self) -> dict[str, Array]:
+        """Everything that the next step may depend on: ids and values of the living, by ascending id."""
+        names = [*self.population.fields, *self.population.inboxes]
+        return {"ids": self.living_ids(), **{name: self.values(name) for name in names}}
+
+    def load(self, saved: Mapping[str, Array]) -> None:
+        """Take over what `saved` gave, the living in the first slots by ascending id."""
+        living = len(saved["ids"])
+        self.ids[:living], self.ids[living:] = saved["ids"], -1
+        self.alive[:living], self.alive[living:] = True, False
+        self.order[:living], self.order[living:] = np.arange(living), -1
+        self.count[0] = living
+        for name, field in {**self.population.fields, **self.population.inboxes}.items():
+            values = saved[name]
+            self.fields[name][:, :living] = values.T if field.components else values
+        self.sorted_storage = False
+
+    def bury(self) -> None:
+        """Remove those whose ``alive`` was set to false, of a population that lies in the first slots by id."""
+        keep = self.alive[: self.living].copy()
+        if not keep.all():
+            self.load({name: values[keep] for name, values in self.saved().items()})
+
     def store_in(self, permutation: Array) -> None:
         """Let slot ``k`` hold what ``permutation[k]`` held; for a population without births and deaths."""
         for column in (self.ids, *(row for table in self.fields.values() for row in table)):

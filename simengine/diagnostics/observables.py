@@ -5,18 +5,29 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from simengine.errors import ScenarioError, nearest
 from simengine.scenario.observables import Output
+
+ORDER_PARAMETERS = ("polarization", "rotation", "spread", "order_index")
+"""The four numbers of a school that are no entropies."""
 
 
 @dataclass(eq=False)
 class School:
     """The order parameters and entropies of a school, from two vector fields of its main population.
+
+    ``definition`` is ``"dewi-kadita"`` (the numbers of the literature,
+    :mod:`~simengine.diagnostics.schooling`), ``"order-parameters"`` (the first four of them, in time O(N)) or
+    ``"calibrated"`` (:mod:`~simengine.diagnostics.calibrated`, with errors and nulls). ``reach`` is the radius of the
+    reference ball of the calibrated numbers in open space: a number, or the name of a parameter. ``without`` names
+    numbers that are left to another observable. It is recorded when the scenario's parameters have the values of
+    ``when``, a tuple meaning any of several.
 
     Its state is the school itself (ids, positions, headings): the pair entropies are functions of all agents, so
     parts seen apart are put together by id and measured once.
@@ -28,20 +39,49 @@ class School:
     box: str = "box"
     length_unit: str = "1"
     definition: str = "dewi-kadita"
-    name: str = "school"
+    name: str = ""
+    reach: str | float | None = None
+    without: tuple[str, ...] = ()
+    when: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        known = ("dewi-kadita", "order-parameters", "calibrated")
+        if self.definition not in known:
+            raise ScenarioError(
+                f"School(): unknown definition {self.definition!r}{nearest(self.definition, known)};"
+                f" allowed: {', '.join(known)}"
+            )
+        if not self.name:
+            self.name = "school" if self.definition == "dewi-kadita" else f"school_{self.definition.replace('-', '_')}"
 
     @cached_property
     def outputs(self) -> tuple[Output, ...]:
-        """One variable per metric, under the peer's names."""
+        """One variable per number."""
+        from simengine.diagnostics.calibrated import CALIBRATED, FIRST_ENTROPY
         from simengine.diagnostics.schooling import METRICS
 
-        return tuple(
-            Output(
-                metric.name, metric.unit or self.length_unit, metric.long_name,
-                attributes={} if math.isinf(metric.valid_range[1]) else {"valid_range": list(metric.valid_range)},
-            )
-            for metric in METRICS
-        )  # fmt: skip
+        if self.definition == "calibrated":
+            found = tuple(
+                Output(
+                    metric.name, metric.unit or self.length_unit, metric.long_name, uncertain=True, null=True,
+                    attributes={"valid_range": [0.0, 1.0]} if k < FIRST_ENTROPY and metric.unit else {},
+                )
+                for k, metric in enumerate(CALIBRATED)
+            )  # fmt: skip
+        else:
+            metrics = METRICS if self.definition == "dewi-kadita" else METRICS[: len(ORDER_PARAMETERS)]
+            found = tuple(
+                Output(
+                    metric.name, metric.unit or self.length_unit, metric.long_name,
+                    attributes={} if math.isinf(metric.valid_range[1]) else {"valid_range": list(metric.valid_range)},
+                )
+                for metric in metrics
+            )  # fmt: skip
+        names = [output.name for output in found]
+        for name in self.without:
+            if name not in names:
+                raise ScenarioError(f"School(without=...): no number {name!r}{nearest(name, names)}")
+        return tuple(output for output in found if output.name not in self.without)
 
     def begin(self) -> Any:
         """Nobody seen."""
@@ -58,21 +98,45 @@ class School:
 
     def finalise(self, state: Any, view: Any) -> Mapping[str, Any]:
         """Measure the whole school, in order of id."""
-        from simengine.diagnostics.schooling import COSTLY_FROM, DEFINITIONS, METRIC_NAMES
-
         ids, position, heading = (
             state[0] if len(state) == 1 else (np.concatenate(part) for part in zip(*state, strict=True))
         )
         if len(state) > 1:
             order = np.argsort(ids)
-            position, heading = position[order], heading[order]
-        if len(position) > COSTLY_FROM and view.step == 0:
+            ids, position, heading = ids[order], position[order], heading[order]
+        position, heading = np.ascontiguousarray(position), np.ascontiguousarray(heading)
+        box = view.scenario.values[self.box]
+        side = math.inf if box is None else float(box)
+        if self.definition == "calibrated":
+            return self._calibrated(ids, position, heading, side, view)
+        return self._plain(position, heading, side, view)
+
+    def _plain(self, position: Any, heading: Any, side: float, view: Any) -> Mapping[str, Any]:
+        from simengine.diagnostics.schooling import COSTLY_FROM, DEFINITIONS, METRIC_NAMES
+
+        if len(position) > COSTLY_FROM and view.step == 0 and self.definition == "dewi-kadita":
             warnings.warn(
                 f"{len(position)} agents: every record compares all pairs; a larger stride (every=) costs less",
-                UserWarning, stacklevel=2,
+                UserWarning, stacklevel=3,
             )  # fmt: skip
-        box = view.scenario.values[self.box]
-        measured = DEFINITIONS[self.definition](
-            np.ascontiguousarray(position), np.ascontiguousarray(heading), math.inf if box is None else float(box)
-        )
-        return dict(zip(METRIC_NAMES, measured.tolist(), strict=True))
+        measured = DEFINITIONS[self.definition](position, heading, side)
+        return dict(zip(METRIC_NAMES, measured.tolist(), strict=False))
+
+    def _calibrated(self, ids: Any, position: Any, heading: Any, side: float, view: Any) -> Mapping[str, Any]:
+        from simengine.diagnostics.calibration import calibrated_school, chosen_agents
+
+        reach = self._reach(view.scenario.values, side)
+        chosen = chosen_agents(ids, view.seed, view.step, self.population)
+        return calibrated_school(position, heading, side, reach, chosen)
+
+    def _reach(self, values: Mapping[str, Any], side: float) -> float:
+        """Return the radius of the reference ball; any number in a box, where it has no effect."""
+        if side < math.inf:
+            return 1.0
+        if self.reach is None:
+            raise ScenarioError(f"{self.name}: open space needs reach=, the radius of the reference ball")
+        if not isinstance(self.reach, str):
+            return float(self.reach)
+        if self.reach not in values:
+            raise ScenarioError(f"{self.name}: reach names no parameter {self.reach!r}{nearest(self.reach, values)}")
+        return float(values[self.reach])

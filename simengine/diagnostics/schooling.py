@@ -31,6 +31,8 @@ school across the border is measured as two; H2 and H3 depend on the axes; all e
 estimates that depend on N. Sines and cosines that rounding puts beyond 1 count as 1 here; dewi-kadita drops
 them, and so loses some of the exactly parallel or opposed pairs of H6 (all lost: H6 = 0.5 in place of 0).
 
+:mod:`~simengine.diagnostics.calibrated` has the seven entropies without these faults.
+
 In open space there is no L. Its place is taken by the cube around the school: centre c, side
 L = 2 max abs(rho_i), so that H3 has the range c_z - L/2 .. c_z + L/2 and a school that moves on keeps its
 numbers.
@@ -49,8 +51,10 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from simengine.diagnostics.alignment import pair_alignment_counts
+from simengine.diagnostics.calibration import calibrate
 from simengine.diagnostics.histogram import UNDEFINED, bin_of, equal_edges, plug_in_entropy
 from simengine.diagnostics.neighbours import NEIGHBOURS, nearest_distances
+from simengine.diagnostics.school_input import checked_state
 from simengine.errors import InputError, nearest
 
 COSTLY_FROM = 5000
@@ -222,22 +226,12 @@ def _shape_entropy(offset: NDArray[np.float64]) -> float:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def school_metrics(position: NDArray[np.float64], heading: NDArray[np.float64], box: float) -> NDArray[np.float64]:
-    """Return the twelve numbers of :data:`METRICS`; nothing is checked.
-
-    Sums run over the rows from first to last on one thread: rows in the order of agent ids give the same bits
-    for any number of threads and any storage order. Time O(N^2), a nanosecond a pair; memory O(N).
-
-    Parameters
-    ----------
-    position
-        Shape (N, 3), N >= 1; finite, and within ``[0, box]`` on every axis if ``box`` is finite.
-        A coordinate equal to ``box`` is taken as 0.
-    heading
-        Shape (N, 3); of any non-zero length.
-    box
-        Side of the periodic cube, or ``inf`` for open space.
-    """
+def _motion(
+    position: NDArray[np.float64], heading: NDArray[np.float64], box: float
+) -> tuple[
+    NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], float, NDArray[np.float64]
+]:
+    """Return places, unit headings, offsets, lengths of the momenta, greatest offset and the order parameters."""
     n = position.shape[0]
     point = _wrapped(position, box)
     unit = _unit_vectors(heading, 0.0)
@@ -256,6 +250,38 @@ def school_metrics(position: NDArray[np.float64], heading: NDArray[np.float64], 
         distance = _length(offset[i, 0], offset[i, 1], offset[i, 2])
         mean_square += distance * distance / n
         radius = max(radius, distance)
+    mean_unit, mean_momentum = _mean_row(unit), _mean_row(momentum)
+    polarization = min(_length(mean_unit[0], mean_unit[1], mean_unit[2]), 1.0)
+    rotation = min(_length(mean_momentum[0], mean_momentum[1], mean_momentum[2]), 1.0)
+    order = np.array([polarization, rotation, math.sqrt(mean_square), max(polarization, rotation)])
+    return point, unit, offset, momentum_length, radius, order
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def order_parameters(position: NDArray[np.float64], heading: NDArray[np.float64], box: float) -> NDArray[np.float64]:
+    """Return the first four numbers of :func:`school_metrics`, those that are no entropies, in time O(N)."""
+    return _motion(position, heading, box)[5]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def school_metrics(position: NDArray[np.float64], heading: NDArray[np.float64], box: float) -> NDArray[np.float64]:
+    """Return the twelve numbers of :data:`METRICS`; nothing is checked.
+
+    Sums run over the rows from first to last on one thread: rows in the order of agent ids give the same bits
+    for any number of threads and any storage order. Time O(N^2), a nanosecond a pair; memory O(N).
+
+    Parameters
+    ----------
+    position
+        Shape (N, 3), N >= 1; finite, and within ``[0, box]`` on every axis if ``box`` is finite.
+        A coordinate equal to ``box`` is taken as 0.
+    heading
+        Shape (N, 3); of any non-zero length.
+    box
+        Side of the periodic cube, or ``inf`` for open space.
+    """
+    n = position.shape[0]
+    point, unit, offset, momentum_length, radius, order = _motion(position, heading, box)
     depth = point[:, 2].copy()
     side = box
     if box == np.inf:
@@ -264,9 +290,6 @@ def school_metrics(position: NDArray[np.float64], heading: NDArray[np.float64], 
         for i in range(n):
             depth[i] = min(max(offset[i, 2] + radius, 0.0), side)
 
-    mean_unit, mean_momentum = _mean_row(unit), _mean_row(momentum)
-    polarization = min(_length(mean_unit[0], mean_unit[1], mean_unit[2]), 1.0)
-    rotation = min(_length(mean_momentum[0], mean_momentum[1], mean_momentum[2]), 1.0)
     distances = nearest_distances(point, box)
 
     cohesion = _value_entropy(distances[:, 0], 0.0, 0.5 * side, 25) if n >= 2 else UNDEFINED
@@ -287,10 +310,10 @@ def school_metrics(position: NDArray[np.float64], heading: NDArray[np.float64], 
     )
     return np.array(
         [
-            polarization,
-            rotation,
-            math.sqrt(mean_square),
-            max(polarization, rotation),
+            order[0],
+            order[1],
+            order[2],
+            order[3],
             cohesion,
             headings,
             depths,
@@ -304,10 +327,12 @@ def school_metrics(position: NDArray[np.float64], heading: NDArray[np.float64], 
 
 
 Definition = Callable[[NDArray[np.float64], NDArray[np.float64], float], NDArray[np.float64]]
-"""From positions, headings and the side of the box (``inf``: open) to the numbers of :data:`METRICS`."""
+"""From positions, headings and the side of the box (``inf``: open) to the first or all numbers of :data:`METRICS`."""
 
-DEFINITIONS: Mapping[str, Definition] = MappingProxyType({"dewi-kadita": school_metrics})
-"""The definitions that :func:`measure` knows, by name."""
+DEFINITIONS: Mapping[str, Definition] = MappingProxyType(
+    {"dewi-kadita": school_metrics, "order-parameters": order_parameters}
+)
+"""The definitions that :func:`measure` knows, by name; ``"order-parameters"`` gives the first four numbers only."""
 
 
 def metric_units(length_unit: str) -> tuple[str, ...]:
@@ -315,34 +340,13 @@ def metric_units(length_unit: str) -> tuple[str, ...]:
     return tuple(length_unit if metric.unit is None else metric.unit for metric in METRICS)
 
 
-def _complaint(name: str, rows: NDArray[np.float64], good: NDArray[np.bool_], what: str) -> InputError:
-    """Return the error that tells ``what`` is wrong with the first row that is not wholly ``good``."""
-    row = int(np.argmin(np.logical_and.reduce(good, axis=1)))
-    return InputError(f"{name} of row {row} {what}: {rows[row].tolist()}")
-
-
-def _is_finite_number(value: object) -> bool:
-    return isinstance(value, float | int | np.floating | np.integer) and math.isfinite(value)
-
-
-def _rows_of_three(name: str, values: ArrayLike) -> NDArray[np.float64]:
-    try:
-        rows = np.array(values, dtype=np.float64, order="C")
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name} must be numbers of shape (N, 3): {error}") from None
-    if rows.ndim != 2 or rows.shape[1] != 3 or rows.shape[0] == 0:
-        raise InputError(f"{name} has shape {rows.shape}; expected (N, 3) with N >= 1")
-    finite = np.isfinite(rows)
-    if not finite.all():
-        raise _complaint(name, rows, finite, "is not finite")
-    return rows
-
-
 def measure(
     position: ArrayLike,
     heading: ArrayLike,
     box: float | None = None,
     definition: str = "dewi-kadita",
+    *,
+    reach: float | None = None,
 ) -> dict[str, float]:
     """Return the order parameters and entropies of one state of a school, by name.
 
@@ -356,7 +360,10 @@ def measure(
         Side of the periodic cube in which the positions lie, each coordinate within ``[0, box]`` (``box``
         itself is taken as 0), or ``None`` for open space, see the head of this module.
     definition
-        A key of :data:`DEFINITIONS`.
+        A key of :data:`DEFINITIONS`, or ``"calibrated"``:
+        :func:`~simengine.diagnostics.calibration.calibrate`, which also gives errors and nulls.
+    reach
+        Radius of the reference ball of the calibrated numbers in open space.
 
     Raises
     ------
@@ -369,24 +376,15 @@ def measure(
     UserWarning
         Above :data:`COSTLY_FROM` agents: all pairs are compared.
     """
-    if definition not in DEFINITIONS:
-        allowed = ", ".join(repr(name) for name in DEFINITIONS) + nearest(definition, DEFINITIONS)
+    known = (*DEFINITIONS, "calibrated")
+    if definition not in known:
+        allowed = ", ".join(repr(name) for name in known) + nearest(definition, known)
         raise InputError(f"unknown definition {definition!r}; allowed: {allowed}")
-    positions, headings = _rows_of_three("position", position), _rows_of_three("heading", heading)
+    if definition == "calibrated":
+        return {name: found.value for name, found in calibrate(position, heading, box, reach).items()}
+    positions, headings, side = checked_state(position, heading, box)
     n = positions.shape[0]
-    if headings.shape[0] != n:
-        raise InputError(f"position has {n} rows, heading {headings.shape[0]}; expected equal numbers")
-    square = np.einsum("ij,ij->i", headings, headings)
-    if not (square.min() > 0.0 and square.max() < np.inf):
-        directed = (square > 0.0) & (square < np.inf)
-        raise _complaint("heading", headings, directed[:, np.newaxis], "has no direction")
-    if box is not None:
-        if not (_is_finite_number(box) and box > 0.0):
-            raise InputError(f"box is {box!r}; expected a positive side length, or None for open space")
-        if not (positions.min() >= 0.0 and positions.max() <= box):
-            inside = (positions >= 0.0) & (positions <= box)
-            raise _complaint("position", positions, inside, f"lies outside 0 .. {box}")
-    if n > COSTLY_FROM:
+    if n > COSTLY_FROM and definition == "dewi-kadita":
         warnings.warn(f"{n} agents: all {n * (n - 1) // 2} pairs are compared", UserWarning, stacklevel=2)
-    values = DEFINITIONS[definition](positions, headings, math.inf if box is None else float(box))
-    return dict(zip(METRIC_NAMES, values.tolist(), strict=True))
+    values = DEFINITIONS[definition](positions, headings, side)
+    return dict(zip(METRIC_NAMES, values.tolist(), strict=False))

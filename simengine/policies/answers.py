@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,23 @@ class Policy:
             return np.ones(len(identities), bool)
         drawn = Draws(seed, population, "policy", identities).uniform("share")
         return np.asarray(drawn < self.share)
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """An answer with a memory, which checkpoints keep: None, numbers, texts, arrays, lists and dicts of these.
+
+    Any other answer is taken to depend on what it is asked and on nothing else.
+    """
+
+    def __call__(self, asked: Asked, /) -> Any:
+        """Answer, as any policy does."""
+
+    def state(self) -> Any:
+        """Return the memory."""
+
+    def restore(self, state: Any) -> None:
+        """Take over a memory that `state` gave."""
 
 
 @dataclass(frozen=True)

@@ -108,6 +108,11 @@ class Relation:
     source: Population
     target: Population
     gives: frozenset[str] = frozenset()
+    kept: tuple[str, ...] = ()
+    """Names of `work` arrays that are state: they go on from step to step and are kept in checkpoints.
+
+    They speak of agents by id: where an agent lies in memory may change between steps.
+    """
     name: str = ""
 
     def scalars(self, parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,21 +1,27 @@
-"""The engine of one run: state, compiled step and step counter. Recording is somebody else's business."""
+"""The engine of one run: state, compiled step and step counter. Recording is somebody else's business.
+
+What the next step depends on - ids and values of the living, arrays that relations keep, parameters, the step's
+number - can be `saved` and `load`ed: there is no random state, and nothing else goes on from step to step.
+"""
 
 from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simengine.compile.kernel import Kernel
 from simengine.compile.state import State
 from simengine.errors import InputError
-from simengine.policies.answers import HostAnswers, Policy
+from simengine.policies.answers import HostAnswers, Policy, Remembering
 from simengine.relations.space import Space, cell_order
+from simengine.runs.packing import pack, unpack
 from simengine.runs.start import Start, apply
-from simengine.runs.view import View, check_state, fill_start
+from simengine.runs.view import NamedDraws, PopulationView, View, check_state, fill_start, named
 from simengine.scenario.phases import Decision, Gather, Update
 from simengine.scenario.scenario import Scenario, active
 from simengine.scenario.stop import Consensus, Extinct, Stop, When
@@ -53,17 +59,24 @@ class Engine:
         self.threads = threads if threads is not None else default_threads(self.agents)
         policies = policies or {}
         answers = HostAnswers(scenario, self.state, seed, policies) if policies else None
-        self.kernel = Kernel(scenario, self.state, seed, self.threads, frozenset(policies), answers)
-        if answers is not None:
-            answers.kernel = self.kernel
-        for relation in self.kernel.plan.relations.values():
-            if isinstance(relation, Space):
-                bring_into_box(relation, scenario, self.state)
+        self.policies, self._answers = policies, answers
+        self._storage_order: StorageOrder = storage_order
+        self._bind(scenario, "start")
         self._stops = scenario.declaration.stops
         self._host_stops = [(n, stop) for n, stop in enumerate(self._stops) if isinstance(stop, When)]
-        self._sorted_by = self._spaces_to_sort(storage_order)
-        self._next_sort = 0
-        self.stop_reason: str | None = next((stop.reason for stop in self._stops if self._holds(stop)), None)
+        self.stop_reason: str | None = next((stop.reason for stop in self._stops if self.holds(stop)), None)
+
+    def _bind(self, scenario: Scenario, what: str) -> None:
+        """Compile the step for these parameters, and let the present state fit them."""
+        self.scenario = scenario
+        self.kernel = Kernel(scenario, self.state, self.seed, self.threads, frozenset(self.policies), self._answers)
+        if self._answers is not None:
+            self._answers.scenario, self._answers.kernel = scenario, self.kernel
+        for relation in self.kernel.plan.relations.values():
+            if isinstance(relation, Space):
+                bring_into_box(relation, scenario, self.state, what)
+        self._sorted_by = self._spaces_to_sort(self._storage_order)
+        self._next_sort = self.step
 
     def view(self) -> View:
         """The present moment."""
@@ -82,11 +95,84 @@ class Engine:
             if self.kernel.stopped_by is not None:
                 self.stop_reason = self._stops[self.kernel.stopped_by].reason
             for _, stop in self._host_stops:
-                if self.stop_reason is None and self._holds(stop):
+                if self.stop_reason is None and self.holds(stop):
                     self.stop_reason = stop.reason
         return self.step
 
-    def _holds(self, stop: Stop) -> bool:
+    def change(self, changes: Mapping[str, Any], what: str = "intervention") -> None:
+        """Go on with new values of some parameters; ``InputError`` when they are not allowed."""
+        try:
+            scenario = self.scenario.changed(changes)
+        except InputError as error:
+            raise InputError(f"{what}: {error}") from None
+        if scenario.values == self.scenario.values:
+            self.scenario = scenario
+            return
+        self._canonical()
+        kept = self.kernel.kept()
+        self._bind(scenario, what)
+        for name, values in self.kernel.kept().items():
+            if name in kept:
+                values[...] = kept[name]
+
+    def edit(self, function: Callable[..., Any], what: str = "intervention") -> None:
+        """Let a function change agents in place, like a scenario's ``start``; see `simengine.at`."""
+        self._canonical()
+        views = {name: PopulationView(found, writable=True) for name, found in self.state.populations.items()}
+        name = getattr(function, "__name__", "apply")
+        draw = NamedDraws(self.seed, self.state, f"intervention {name}", self.step)
+        offered = self.view().offered() | views | {"draw": draw}
+        function(**named(function, offered, what))
+        for population in self.state.populations.values():
+            population.bury()
+        check_state(self.state, what)
+        for relation in self.kernel.plan.relations.values():
+            if isinstance(relation, Space):
+                bring_into_box(relation, self.scenario, self.state, what)
+        self._next_sort = self.step
+
+    def _canonical(self) -> None:
+        """Let the living lie in the first slots, by ascending id."""
+        for population in self.state.populations.values():
+            population.load({name: np.array(values) for name, values in population.saved().items()})
+
+    def saved(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Arrays by path and plain values from which `load` goes on, whatever the threads and the storage order."""
+        arrays: dict[str, NDArray[Any]] = {}
+        memories: dict[str, Any] = {}
+        for name, population in self.state.populations.items():
+            for part, values in population.saved().items():
+                arrays[f"populations/{name}/{part}"] = values
+        for name, kept in self.kernel.kept().items():
+            arrays[f"relations/{name}"] = kept
+        for place, answer in self._remembering():
+            memories[place] = pack(answer.state(), arrays, f"policies/{place}")
+        return arrays, {
+            "step": self.step, "stop_reason": self.stop_reason, "given": self.scenario.given, "policies": memories,
+        }  # fmt: skip
+
+    def _remembering(self) -> Iterator[tuple[str, Remembering]]:
+        """The answers of policies that remember something, each by its place."""
+        for label, listed in self.policies.items():
+            for n, policy in enumerate(listed):
+                if isinstance(policy.answer, Remembering):
+                    yield f"{label}/{n}", policy.answer
+
+    def load(self, arrays: Mapping[str, NDArray[Any]], details: Mapping[str, Any]) -> None:
+        """Go on from what `saved` gave."""
+        self.step, self.stop_reason = int(details["step"]), details["stop_reason"]
+        for name, population in self.state.populations.items():
+            start = f"populations/{name}/"
+            population.load({key.removeprefix(start): found for key, found in arrays.items() if key.startswith(start)})
+        if details["given"] != self.scenario.given:
+            self._bind(type(self.scenario)(details["given"]), "checkpoint")
+        for name, kept in self.kernel.kept().items():
+            kept[...] = arrays[f"relations/{name}"]
+        for place, answer in self._remembering():
+            answer.restore(unpack(details["policies"][place], arrays))
+        self._next_sort = self.step
+
+    def holds(self, stop: Stop) -> bool:
         """Whether a condition on one moment holds now."""
         if isinstance(stop, When):
             names = inspect.signature(stop.function).parameters
@@ -130,8 +216,8 @@ class Engine:
             )
 
 
-def bring_into_box(space: Space, scenario: Scenario, state: State) -> None:
-    """Wrap the start positions of a periodic space; ``InputError`` for one outside a reflecting box."""
+def bring_into_box(space: Space, scenario: Scenario, state: State, what: str = "start") -> None:
+    """Wrap the positions of a periodic space; ``InputError`` for one outside a reflecting box."""
     side = space.side(scenario.values)
     if side is None:
         return
@@ -144,7 +230,7 @@ def bring_into_box(space: Space, scenario: Scenario, state: State) -> None:
             position[:] = np.where((wrapped >= side) | (wrapped < 0.0), 0.0, wrapped)
         elif outside.any():
             agent = int(np.flatnonzero(outside.any(axis=0))[0])
-            raise InputError(f"start: {field} of agent {agent} lies outside the box from 0 to {side:g}")
+            raise InputError(f"{what}: {field} of agent {agent} lies outside the box from 0 to {side:g}")
 
 
 def default_threads(agents: int) -> int:
@@ -155,17 +241,3 @@ def default_threads(agents: int) -> int:
 def available_processors() -> int:
     """How many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def describe_policies(policies: Mapping[str, tuple[Policy, ...]]) -> dict[str, Any]:
-    """What the file says of the policies of a run."""
-    described: dict[str, Any] = {}
-    for name, listed in policies.items():
-        described[name] = [
-            {
-                "answer": f"{getattr(p.answer, '__module__', '?')}.{getattr(p.answer, '__qualname__', repr(p.answer))}",
-                "share": p.share,
-            }
-            for p in listed
-        ]
-    return described

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -11,14 +13,16 @@ from numpy.typing import NDArray
 from simengine.compile.emit import is_reference
 from simengine.errors import ScenarioError
 from simengine.runs.engine import Engine
+from simengine.runs.packing import pack, unpack
 from simengine.runs.start import variable_name
-from simengine.scenario.observables import Measured, Output, Strided
-from simengine.scenario.population import NOBODY, Population
-from simengine.scenario.scenario import Scenario
-from simengine.store.layout import Layout, Variable
+from simengine.scenario.observables import Measured, Observable, Output, Strided
+from simengine.scenario.population import NOBODY
+from simengine.store.memory import MemoryWriter
 
-AXES = ("x", "y", "z")
-DTYPES = {float: "float64", int: "int64", bool: "bool"}
+
+def lasting(observable: Observable) -> bool:
+    """Whether the state of an observable goes on from record to record."""
+    return bool(getattr(observable, "lasting", False))
 
 
 class Recorder:
@@ -27,7 +31,10 @@ class Recorder:
     def __init__(self, engine: Engine, writer: Any, every: int, snapshot_every: int | None) -> None:
         self.engine, self.writer = engine, writer
         self.every, self.snapshot_every = every, snapshot_every
-        self.strides = engine.scenario.declaration.observables
+        self.strides = engine.scenario.recorded
+        self._lasting = {s.observable.name: s.observable.begin() for s in self.strides if lasting(s.observable)}
+        self._before: tuple[Any, dict[str, Any]] = (None, {})
+        self._arrived = -1
         self._recorded = -1
         self._snapshot = -1
 
@@ -42,6 +49,9 @@ class Recorder:
         """Record what is due at the present step; everything at the first and the last."""
         step = self.engine.step
         edge = step == 0 or last
+        if isinstance(self.writer, MemoryWriter) and self._arrived != step:
+            self._before = self.writer.mark(), copy.deepcopy(self._lasting)
+        self._arrived = step
         due = [strided for strided in self.strides if edge or step % (strided.every or self.every) == 0]
         if (edge or due or step % self.every == 0) and self._recorded != step:
             self.writer.record(step, step * self.engine.scenario.dt, self._row(due))
@@ -50,12 +60,55 @@ class Recorder:
             self.writer.snapshot(step, step * self.engine.scenario.dt, self._fields())
             self._snapshot = step
 
+    def measured(self) -> dict[str, Any]:
+        """The present value of every recorded variable; nothing is recorded."""
+        lasting_states = self._lasting
+        # What was recorded of this moment must not count twice.
+        before = self._before[1] if self._arrived == self.engine.step else lasting_states
+        self._lasting = copy.deepcopy(before)
+        try:
+            return self._row(list(self.strides))
+        finally:
+            self._lasting = lasting_states
+
+    @contextmanager
+    def as_last(self) -> Iterator[None]:
+        """While the context lasts, the present moment is recorded as the last one is: with everything.
+
+        Only for a writer that can forget rows.
+        """
+        if self._arrived == self.engine.step:
+            self._forget()
+        self.record(last=True)
+        try:
+            yield
+        finally:
+            self._forget()
+            self.record()
+
+    def _forget(self) -> None:
+        """Forget what was recorded of the present moment."""
+        mark, self._lasting = self._before
+        self.writer.rollback(mark)
+        self._arrived = self._recorded = self._snapshot = -1
+
+    def saved(self, arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:
+        """The states of lasting observables, packed for a checkpoint."""
+        return {name: pack(state, arrays, f"observables/{name}") for name, state in self._lasting.items()}
+
+    def load(self, arrays: Mapping[str, NDArray[Any]], packed: Mapping[str, Any]) -> None:
+        """Go on from what `saved` gave."""
+        self._lasting = {name: unpack(packed[name], arrays) for name in self._lasting}
+
     def _row(self, due: list[Strided]) -> dict[str, Any]:
         view = self.engine.view()
         row: dict[str, Any] = {}
         for strided in due:
             observable = strided.observable
-            values = observable.finalise(observable.update(observable.begin(), view), view)
+            state = observable.update(self._lasting.get(observable.name, observable.begin()), view)
+            if lasting(observable):
+                self._lasting[observable.name] = state
+            values = observable.finalise(state, view)
             row |= flattened(observable.outputs, values, observable.name)
         for name, population in self.engine.state.populations.items():
             if population.population.dynamic:
@@ -110,73 +163,3 @@ def flattened(outputs: tuple[Output, ...], values: Mapping[str, Any], name: str)
         else:
             row[output.name] = value
     return row
-
-
-def layout_of(engine: Engine, snapshots: bool) -> Layout:
-    """Everything the run's file will hold."""
-    scenario = engine.scenario
-    variables: list[Variable] = []
-    for strided in scenario.declaration.observables:
-        for output in strided.observable.outputs:
-            variables += _series(output)
-    dimensions: dict[str, int] = {}
-    coordinates: dict[str, tuple[NDArray[Any], Mapping[str, Any]]] = {}
-    for name, state in engine.state.populations.items():
-        population = state.population
-        if population.dynamic:
-            variables.append(Variable(f"{name}_alive", ("time",), "int64", "1", f"number of living {name}"))
-        if snapshots:
-            dimensions[population.dim] = state.capacity
-            label = "row" if population.dynamic else "id"
-            coordinates[population.dim] = (
-                np.arange(state.capacity),
-                {"long_name": f"{population.dim} {label}", "units": "1"},
-            )
-            variables += _snapshots(type(scenario), population, dimensions, coordinates)
-    return Layout(dimensions, coordinates, tuple(variables), scenario.time_unit)
-
-
-def _series(output: Output) -> list[Variable]:
-    companions: list[tuple[str, str]] = []
-    if output.uncertain:
-        companions.append(("standard_error", "standard error of"))
-    if output.null:
-        companions += [("null_mean", "mean under the null of"), ("null_sd", "standard deviation under the null of")]
-    names = [f"{output.name}_{part}" for part, _ in companions]
-    attributes = dict(output.attributes) | ({"ancillary_variables": " ".join(names)} if names else {})
-    long_name = output.long_name or output.name.replace("_", " ")
-    dims = ("time", *output.dims)
-    found = [Variable(output.name, dims, output.dtype, output.unit, long_name, attributes)]
-    for name, (_, text) in zip(names, companions, strict=True):
-        found.append(Variable(name, dims, "float64", output.unit, f"{text} {long_name}"))
-    return found
-
-
-def _snapshots(
-    scenario: type[Scenario], population: Population, dimensions: dict[str, int],
-    coordinates: dict[str, tuple[NDArray[Any], Mapping[str, Any]]],
-) -> list[Variable]:  # fmt: skip
-    found = []
-    for name, field in population.fields.items():
-        dims: tuple[str, ...] = ("snapshot_time", population.dim)
-        if field.components:
-            axis = "axis" if field.components == 3 else f"axis_{field.components}"
-            if field.components <= len(AXES):
-                coordinates[axis] = (np.array(AXES[: field.components]), {"long_name": "axis of space"})
-            dimensions[axis] = field.components
-            dims = (*dims, axis)
-        variable = variable_name(scenario, population, name)
-        found.append(
-            Variable(variable, dims, DTYPES[field.dtype], field.unit, field.long_name or name.replace("_", " "))
-        )
-    if population.dynamic:
-        found.append(
-            Variable(
-                f"{population.dim}_id",
-                ("snapshot_time", population.dim),
-                "int64",
-                "1",
-                f"{population.dim} id, -1 where nobody lives",
-            )
-        )
-    return found

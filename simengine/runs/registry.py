@@ -136,7 +136,7 @@ def _imported(path: Path) -> ModuleType:
     sys.modules[module.__name__] = module
     sys.path.append(str(path.resolve().parent))
     try:
-        exec(compile(source, full, "exec"), module.__dict__)
+        exec(compile(source, full, "exec", dont_inherit=True), module.__dict__)
     except BaseException as error:
         if before is None:
             del sys.modules[module.__name__]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,9 @@ class PopulationView:
         if name.startswith("_"):
             raise AttributeError(name)
         if self._writable:
-            # Before the first step the living lie in the first slots, so that a view of them can be written to.
+            # The living lie in the first slots before the first step, and where agents are edited.
+            if name == "alive" and self._state.population.dynamic:
+                return self._state.alive[: self.size]
             field = self._state.population.fields.get(name)
             table: Array = self._state.fields[self._checked(name)][:, : self.size]
             return table.T if field is not None and field.components else table[0]
@@ -65,15 +68,15 @@ class PopulationView:
         getattr(self, name)[...] = values
 
 
-class StartDraws:
-    """Named draws for a scenario's ``start``: of the only population, or ``draw.of(agents)``."""
+class NamedDraws:
+    """Named draws for functions in numpy: of the only population, or ``draw.of(agents)``."""
 
-    def __init__(self, seed: int, state: State) -> None:
-        self._seed, self._state = seed, state
+    def __init__(self, seed: int, state: State, phase: str, step: int = 0) -> None:
+        self._seed, self._state, self._phase, self._step = seed, state, phase, step
 
     def of(self, population: PopulationView) -> Draws:
         """Draws keyed by the agents of one population."""
-        return Draws(self._seed, population._state.population.name, "start", population.ids)
+        return Draws(self._seed, population._state.population.name, self._phase, population.ids, self._step)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -92,24 +95,16 @@ class View:
         self.time = step * scenario.dt
         self.populations = {name: PopulationView(found) for name, found in state.populations.items()}
 
+    def offered(self) -> dict[str, Any]:
+        """What a function of this moment may ask for, by argument name."""
+        return {
+            **self.populations, "p": self.scenario, "self": self.scenario,
+            "step": self.step, "time": self.time, "seed": self.seed,
+        }  # fmt: skip
+
     def arguments(self, names: Iterable[str], what: str) -> dict[str, Any]:
         """The objects that a function asks for by argument name."""
-        offered: dict[str, Any] = {
-            **self.populations,
-            "p": self.scenario,
-            "self": self.scenario,
-            "step": self.step,
-            "time": self.time,
-            "seed": self.seed,
-        }
-        found = {}
-        for name in names:
-            if name not in offered:
-                raise ScenarioError(
-                    f"{what}() has no argument {name!r}{nearest(name, offered)}; allowed: {', '.join(offered)}"
-                )
-            found[name] = offered[name]
-        return found
+        return chosen(names, self.offered(), what)
 
     def joined(self, others: list[View]) -> View:
         """One view of everyone; a run in one process has only one."""
@@ -118,21 +113,33 @@ class View:
         return self
 
 
+def chosen(names: Iterable[str], offered: Mapping[str, Any], what: str) -> dict[str, Any]:
+    """The offered objects of these names; ``ScenarioError`` for a name that is not offered."""
+    found = {}
+    for name in names:
+        if name not in offered:
+            raise ScenarioError(
+                f"{what}() has no argument {name!r}{nearest(name, offered)}; allowed: {', '.join(offered)}"
+            )
+        found[name] = offered[name]
+    return found
+
+
+def named(function: Callable[..., Any], offered: Mapping[str, Any], what: str) -> dict[str, Any]:
+    """The arguments of a function, by name."""
+    names = [
+        n for n, p in inspect.signature(function).parameters.items() if p.kind is not inspect.Parameter.VAR_KEYWORD
+    ]
+    return chosen(names, offered, f"{what}: {getattr(function, '__name__', 'apply')}")
+
+
 def fill_start(scenario: Scenario, state: State, seed: int) -> None:
     """Call the scenario's ``start`` on writable views."""
-    import inspect
-
     views = {name: PopulationView(found, writable=True) for name, found in state.populations.items()}
-    offered: dict[str, Any] = {**views, "draw": StartDraws(seed, state)}
-    function = scenario.start
-    arguments: dict[str, Any] = {}
-    for name, parameter in inspect.signature(function).parameters.items():
-        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-            continue
-        if name not in offered:
-            raise ScenarioError(f"{type(scenario).__name__}.start() has no argument {name!r}{nearest(name, offered)}")
-        arguments[name] = offered[name]
-    function(**arguments)
+    offered: dict[str, Any] = {**views, "draw": NamedDraws(seed, state, "start")}
+    names = inspect.signature(scenario.start).parameters.items()
+    wanted = [name for name, parameter in names if parameter.kind is not inspect.Parameter.VAR_KEYWORD]
+    scenario.start(**chosen(wanted, offered, f"{type(scenario).__name__}.start"))
 
 
 def check_state(state: State, what: str) -> None:

@@ -1,7 +1,12 @@
 """Observables: what a run measures. They know neither their stride nor the store.
 
 An observable accumulates a state from views of the populations (``update``), states add up (``merge``), and
-``finalise`` turns the state into values. The state is made of arrays and numbers, so that it can be checkpointed.
+``finalise`` turns the state into values. Each record begins with an empty state, unless the observable has the
+attribute ``lasting = True``: then the state goes on from record to record, for averages over time and the like, and is
+kept in checkpoints. It is made of arrays, numbers, texts, lists and dicts.
+
+An observable with an attribute ``when``, a dict like that of a phase, is recorded only when the scenario's parameters
+have these values.
 """
 
 from __future__ import annotations
@@ -74,6 +79,7 @@ class FunctionObservable:
     outputs: tuple[Output, ...]
     name: str = ""
     summary: str = ""
+    when: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.name = self.function.__name__
@@ -115,18 +121,20 @@ def observable(
     dtype: str = "float64",
     uncertain: bool = False,
     null: bool = False,
+    when: Mapping[str, Any] | None = None,
 ) -> Any:
     """Declare an observable as a function of the populations, by name: ``def gini(agents): ...``.
 
     It gets numpy arrays ordered by agent id and returns a number or `Measured` (or, with several ``outputs``, a
     dict of them). ``unit`` and ``long_name`` go to the file; the docstring is the long name when none is given.
+    ``when`` limits it to runs whose parameters have the given values.
     """
 
     def declare(function: Callable[..., Any]) -> FunctionObservable:
         summary = inspect.getdoc(function) or function.__name__.replace("_", " ")
         described = long_name or summary.split("\n")[0].rstrip(".")
         declared = outputs or (Output(function.__name__, unit, described, (), dtype, uncertain, null),)
-        return FunctionObservable(function, declared, summary=described)
+        return FunctionObservable(function, declared, summary=described, when=when or {})
 
     return declare if function is None else declare(function)
 
@@ -139,14 +147,16 @@ class Strided:
     every: int | None
 
 
-def every(steps: int, observed: Observable) -> Strided:
-    """Give an observable of a scenario its own stride, whatever the run's: ``observe = [every(10, spectrum)]``.
+def applies(observed: Observable, values: Mapping[str, Any]) -> bool:
+    """Whether an observable is recorded for these parameter values, by its ``when``."""
+    return holds(getattr(observed, "when", {}), values)
 
-    It is recorded at every multiple of ``steps``, and at the first and last step; other rows have no value.
-    """
-    if steps < 1:
-        raise ScenarioError(f"every(): a stride is at least 1 step, not {steps}")
-    return Strided(observed, steps)
+
+def holds(when: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+    """Whether parameters have the values that ``when`` names; a tuple stands for any of its members."""
+    return all(
+        values[name] in wanted if isinstance(wanted, tuple) else values[name] == wanted for name, wanted in when.items()
+    )
 
 
 def strides(declared: Any, owner: str) -> tuple[Strided, ...]:

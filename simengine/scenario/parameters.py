@@ -16,10 +16,10 @@ from simengine.errors import InputError, ScenarioError, nearest
 
 RUN_KEYWORDS = (
     "scenario", "steps", "seed", "every", "snapshot_every", "out", "threads", "start", "progress", "policies",
-    "overwrite", "storage_order",
+    "overwrite", "storage_order", "checkpoint_every", "interventions",
 )  # fmt: skip
 RESERVED = frozenset(RUN_KEYWORDS) | {
-    "design", "replicates", "address", "workers", "shards", "checkpoint_every", "interventions", "resume",
+    "design", "replicates", "address", "workers", "shards", "at", "apply", "given", "changed", "recorded",
 }  # fmt: skip
 SWITCHES = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 PLAIN_TYPES = (int, float, bool, str)
@@ -134,6 +134,8 @@ class ParameterSet:
             if name not in self.parameters:
                 listed = f"; parameters: {', '.join(self.parameters)}" if self.parameters else "; it has no parameters"
                 hint = nearest(str(name), [*self.parameters, *RUN_KEYWORDS]) or listed
+                if name in RUN_KEYWORDS:
+                    hint = ": it is a keyword of run(), and not known here"
                 raise InputError(f"unknown parameter {name!r} of {self.owner}{hint}")
 
     def validate(self, values: Mapping[str, Any]) -> dict[str, Any]:

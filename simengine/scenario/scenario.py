@@ -69,9 +69,9 @@ class Scenario:
         Precedence: given > start > regime > default.
         """
         declared = self.declaration.parameters
-        values = {**(values or {}), **parameters}
-        declared.check_names(values)
-        chosen = {**(implied or {}), **values}
+        self.given: dict[str, Any] = {**(implied or {}), **(values or {}), **parameters}
+        declared.check_names(self.given)
+        chosen: Mapping[str, Any] = self.given
         if self.regimes is not None:
             selectors = declared.validate({name: chosen[name] for name in self.regimes.by if name in chosen})
             chosen = {**self.regimes.defaults(selectors), **chosen}
@@ -122,6 +122,32 @@ class Scenario:
         """The first line of the docstring."""
         return inspect.cleandoc(cls.__doc__ or cls.__name__).split("\n")[0]
 
+    def changed(self, changes: Mapping[str, Any]) -> Scenario:
+        """Return the scenario with some parameters changed, as if these values had been given from the start.
+
+        Raises
+        ------
+        InputError
+            For values that are not allowed, and for parameters that are fixed once a run has begun: sizes and
+            capacities of populations, and the time step.
+        """
+        cls = type(self)
+        other = cls({**self.given, **changes})
+        fixed = {
+            size
+            for population in self.declaration.populations.values()
+            for size in (population.size, population.capacity)
+        } | {self.time_step}
+        for name in self.values:
+            if name in fixed and other.values[name] != self.values[name]:
+                raise InputError(f"{name} is fixed once a run has begun ({self.values[name]} here)")
+        return other
+
+    @property
+    def recorded(self) -> tuple[observables.Strided, ...]:
+        """The observables that are recorded for these parameter values."""
+        return tuple(o for o in self.declaration.observables if observables.applies(o.observable, self.values))
+
     @property
     def dt(self) -> float:
         """Model time per step."""
@@ -161,9 +187,16 @@ def _declare(cls: type[Scenario]) -> Declaration:
                 raise ScenarioError(f"{phase.where}: when= names no parameter {name!r}")
         if isinstance(phase, AgentPhase):
             _check_gathers(phase)
+    observed = observables.strides(namespace.get("observe", ()), cls.__name__)
+    for strided in observed:
+        for name in getattr(strided.observable, "when", {}):
+            if name not in declared.parameters:
+                raise ScenarioError(
+                    f"{cls.__name__}.observe: when= of {strided.observable.name} names no parameter {name!r}"
+                )
     return Declaration(
         declared, populations, relations, phases,
-        observables.strides(namespace.get("observe", ()), cls.__name__),
+        observed,
         stop.checked(namespace.get("stop", ()), cls.__name__),
     )  # fmt: skip
 
@@ -183,4 +216,4 @@ def _check_gathers(phase: AgentPhase) -> None:
 
 def active(phases: Mapping[str, Phase], values: Mapping[str, Any]) -> list[Phase]:
     """The phases that run for these parameter values, in order."""
-    return [phase for phase in phases.values() if all(values[name] == wanted for name, wanted in phase.when.items())]
+    return [phase for phase in phases.values() if observables.holds(phase.when, values)]

@@ -56,7 +56,7 @@ class When:
     @property
     def reason(self) -> str:
         """What the file says when it ended the run."""
-        return self.function.__name__
+        return getattr(self.function, "__name__", type(self.function).__name__)
 
 
 Stop = Unchanged | Consensus | Extinct | When

@@ -12,11 +12,13 @@ from simengine.errors import StoreError
 
 PARTS_SUFFIX = ".parts"
 TEMPORARY_SUFFIX = ".tmp"
+_REMOVED_SUFFIX = ".removed" + TEMPORARY_SUFFIX
 
 
-def parts_of(path: Path) -> Path:
+def parts_of(path: str | os.PathLike[str]) -> Path:
     """Return the folder that holds the segments of a run file while it is being written."""
-    return path.with_name(path.name + PARTS_SUFFIX)
+    path = Path(path)
+    return path.parent / f"{path.name}{PARTS_SUFFIX}"
 
 
 @contextmanager
@@ -27,8 +29,30 @@ def store_errors(doing: str) -> Iterator[None]:
     except StoreError:
         raise
     except (OSError, RuntimeError, MemoryError) as error:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise StoreError(f"cannot {doing}: {' '.join(str(reason).split())}") from error
+        raise StoreError(f"cannot {doing}: {_reason(error)}") from error
+
+
+@contextmanager
+def damage_errors(doing: str) -> Iterator[None]:
+    """Turn every error that the content of a file can cause into a one-line `StoreError`.
+
+    A damaged file makes the libraries beneath raise errors of nearly any class; use this around code that
+    does nothing but read.
+    """
+    try:
+        yield
+    except StoreError:
+        raise
+    except Exception as error:
+        raise StoreError(f"cannot {doing}: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    reason = getattr(error, "strerror", None) or str(error)
+    text = " ".join(str(reason).split())
+    if isinstance(error, OSError | RuntimeError | ValueError) and text:
+        return text
+    return f"{type(error).__name__} {text}".rstrip()
 
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:
@@ -39,23 +63,43 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
     temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
     try:
         write(temporary)
-        _fsync(temporary)
+        fsync(temporary)
         os.replace(temporary, path)
     except BaseException:
         with suppress(OSError):
             temporary.unlink()
         raise
-    _fsync(path.parent)
+    fsync(path.parent)
 
 
-def write_bytes(path: Path, content: bytes | memoryview) -> None:
-    """Write a small file whole or not at all."""
+def write_bytes(path: Path, *blocks: bytes | memoryview) -> None:
+    """Write a small file, block after block, whole or not at all."""
 
     def write(temporary: Path) -> None:
         with temporary.open("wb") as file:
-            file.write(content)
+            for block in blocks:
+                file.write(block)
 
     write_whole(path, write)
+
+
+def make_folder_whole(path: Path, fill: Callable[[Path], None]) -> None:
+    """Let ``fill`` write into a temporary folder beside ``path``, then rename it; a failure leaves nothing.
+
+    A folder of that name is replaced, at the end. What a killed process left of the temporary one is removed.
+    """
+    temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
+    remove_folder(temporary)
+    try:
+        temporary.mkdir()
+        fill(temporary)
+        remove_folder(path)
+        os.rename(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            shutil.rmtree(temporary)
+        raise
+    fsync(path.parent)
 
 
 def is_netcdf(path: Path) -> bool:
@@ -82,12 +126,25 @@ def refuse_existing(path: Path, overwrite: bool) -> None:
 
 
 def remove_folder(path: Path) -> None:
-    """Remove a folder of segments if it is there."""
-    if path.is_dir():
-        shutil.rmtree(path)
+    """Remove a folder and its content if it is there; to a reader it vanishes at once.
+
+    What a process left that was killed while it removed the folder goes too.
+    """
+    if path.name.endswith(TEMPORARY_SUFFIX):
+        if path.is_dir():
+            shutil.rmtree(path)
+        return
+    removed = path.with_name(path.name + _REMOVED_SUFFIX)
+    remove_folder(removed)
+    if not path.is_dir():
+        return
+    os.rename(path, removed)
+    fsync(path.parent)
+    shutil.rmtree(removed)
 
 
-def _fsync(path: Path) -> None:
+def fsync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from simengine.errors import StoreError
 from simengine.store.attributes import decode, to_json, volatile_names
-from simengine.store.files import store_errors
+from simengine.store.files import damage_errors
+from simengine.store.heaps import check_heaps
 
 _BLOCK_BYTES = 1 << 25
 
@@ -34,15 +35,10 @@ def content_hash(source: xr.Dataset | str | PathLike[str]) -> str:
     """
     if isinstance(source, xr.Dataset):
         return _dataset_hash(source)
-    with store_errors(f"read {source}"), _opened(source) as dataset:
-        return _dataset_hash(dataset)
-
-
-def _opened(path: str | PathLike[str]) -> xr.Dataset:
-    try:
-        return xr.open_dataset(path, engine="netcdf4", cache=False)
-    except ValueError as error:
-        raise StoreError(f"cannot read {path}: {error}") from error
+    with damage_errors(f"read {source}"):
+        check_heaps(source)
+        with xr.open_dataset(source, engine="netcdf4", cache=False) as dataset:
+            return _dataset_hash(dataset)
 
 
 def _dataset_hash(dataset: xr.Dataset) -> str:

@@ -8,8 +8,9 @@ from pathlib import Path
 import xarray as xr
 
 from simengine.errors import StoreError
-from simengine.store.files import PARTS_SUFFIX, parts_of, store_errors
-from simengine.store.segments import read_parts
+from simengine.store.files import PARTS_SUFFIX, damage_errors, parts_of
+from simengine.store.heaps import check_heaps
+from simengine.store.parts import read_parts
 
 
 def open_run(path: str | os.PathLike[str]) -> xr.Dataset:
@@ -26,7 +27,8 @@ def open_run(path: str | os.PathLike[str]) -> xr.Dataset:
     -------
     xarray.Dataset
         With the attributes as stored; `decode_attributes` gives Python values. That of an unfinished run has
-        no ``content_hash`` and the attribute ``unfinished = 1``.
+        no ``content_hash`` and the attribute ``unfinished = 1``; numbers of segments that are missing or damaged
+        are listed in ``lost_segments``.
 
     Raises
     ------
@@ -34,14 +36,12 @@ def open_run(path: str | os.PathLike[str]) -> xr.Dataset:
         If there is no run, or the file is damaged or of another kind.
     """
     path = Path(path)
-    with store_errors(f"open {path}"):
+    with damage_errors(f"open {path}"):
         if path.name.endswith(PARTS_SUFFIX) and path.is_dir():
             return _unfinished(path)
         if path.is_file():
-            try:
-                return xr.open_dataset(path, engine="netcdf4")
-            except ValueError as error:
-                raise StoreError(f"cannot open {path}: {error}") from error
+            check_heaps(path)
+            return xr.open_dataset(path, engine="netcdf4")
         if parts_of(path).is_dir():
             return _unfinished(parts_of(path))
         raise StoreError(f"there is no run file {path}")

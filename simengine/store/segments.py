@@ -1,98 +1,86 @@
-"""The folder of a run that is being written: a header, then closed segments, each whole or not there.
+"""One closed segment: a block of rows of each variable in a file that is there whole or not at all.
 
-``OUT.parts/header.json`` holds the layout and the attributes known at the start;
-``OUT.parts/segment-000000.nc`` and so on hold rows in the order of recording, the first one also the fixed
-coordinates.
+``OUT.parts/segment-000001.nc`` and so on are NetCDF-4 files, followed by 32 bytes: the SHA-256 of what stands
+before them. NetCDF readers pass over these bytes; here a segment is handed to the NetCDF library only after
+they were compared, since that library may fail in any way on a damaged file, or give wrong values.
 """
 
 from __future__ import annotations
 
-import json
+import hashlib
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import netCDF4
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
 from simengine.errors import StoreError
 from simengine.store import netcdf
-from simengine.store.attributes import plain
-from simengine.store.dataset import assemble, global_attributes
-from simengine.store.files import write_bytes
-from simengine.store.layout import Layout
+from simengine.store.files import damage_errors, write_bytes
+from simengine.store.layout import STEP_OF, Layout
 
-_HEADER = "header.json"
-_FORMAT = 1
 _MISSING = "missing_values_in"
+_HELD_FILLS = "fill_values_as_numbers_in"
+_DIGEST_BYTES = hashlib.sha256().digest_size
+_PREFIX, _SUFFIX = "segment-", ".nc"
 
 
 @dataclass(frozen=True)
-class Header:
-    """What is known of a run before its first row: layout, attributes, those that the hash leaves out."""
+class Ending:
+    """How the rows of the first segments end, so that others can follow.
 
-    layout: Layout
-    stable: Mapping[str, Any]
-    volatile: Mapping[str, Any]
+    Parameters
+    ----------
+    last_steps
+        Number of the last step by unlimited dimension; None where there is no row.
+    missing, held_fills
+        Variables with missing values, and those that held the marker of missing values as a number.
+    """
 
-    def with_attributes(self, stable: Mapping[str, Any], volatile: Mapping[str, Any]) -> Header:
-        """Return the header with attributes added or replaced."""
-        still_volatile = {name: value for name, value in stable.items() if name in self.volatile}
-        return replace(
-            self,
-            stable={**self.stable, **stable},
-            volatile={**self.volatile, **still_volatile, **volatile},
-        )
-
-    def global_attributes(self) -> dict[str, Any]:
-        """Return the encoded global attributes of the file."""
-        return global_attributes(self.layout, self.stable, self.volatile)
+    last_steps: Mapping[str, int | None] = field(default_factory=dict)
+    missing: frozenset[str] = frozenset()
+    held_fills: frozenset[str] = frozenset()
 
 
-def write_header(parts: Path, header: Header) -> None:
-    """Write the header and the fixed coordinates into an empty folder."""
-    content = {
-        "format": _FORMAT,
-        "layout": header.layout.header(),
-        "attributes": plain(header.stable),
-        "volatile": plain(header.volatile),
-    }
-    arrays = {name: header.layout.coordinate_array(name) for name in header.layout.coordinates}
-    write_segment(parts, 0, header.layout, arrays, ())
-    write_bytes(parts / _HEADER, json.dumps(content, indent=1).encode())
+def segment_path(parts: Path, number: int) -> Path:
+    """Return the file of a segment."""
+    return parts / f"{_PREFIX}{number:06d}{_SUFFIX}"
 
 
-def read_header(parts: Path) -> Header:
-    """Return the header of a folder of segments."""
-    try:
-        content = json.loads((parts / _HEADER).read_text())
-    except FileNotFoundError:
-        raise StoreError(f"{parts} holds no run: there is no {_HEADER} in it") from None
-    except ValueError as error:
-        raise StoreError(f"{parts / _HEADER} is damaged: {error}") from error
-    if content["format"] != _FORMAT:
-        raise StoreError(f"{parts} has format {content['format']}, this version reads {_FORMAT}")
-    with netCDF4.Dataset(segment_paths(parts)[0]) as first:
-        coordinates = {name: netcdf.read(first, name) for name in content["layout"]["coordinates"]}
-    layout = Layout.from_header(content["layout"], coordinates)
-    return Header(layout, content["attributes"], content["volatile"])
+def segment_numbers(parts: Path) -> list[int]:
+    """Return the numbers of the closed segments that are there, in order."""
+    found = []
+    for path in parts.iterdir():
+        digits = path.name.removeprefix(_PREFIX).removesuffix(_SUFFIX)
+        if digits.isdecimal() and path.name == segment_path(parts, int(digits)).name:
+            found.append(int(digits))
+    return sorted(found)
 
 
 def write_segment(
-    parts: Path, number: int, layout: Layout, arrays: Mapping[str, NDArray[Any]], missing: Collection[str]
+    parts: Path,
+    number: int,
+    layout: Layout,
+    arrays: Mapping[str, NDArray[Any]],
+    missing: Collection[str] = (),
+    held_fills: Collection[str] = (),
 ) -> None:
     """Write one closed segment: blocks of rows, static values or coordinates, by name.
 
-    The file is built in memory and written by the operating system's own calls, because a full disk leaves
-    the NetCDF library with a file that it can neither write nor close.
+    ``missing`` and ``held_fills`` say of which variables some value was missing, or was a number that marks
+    missing ones, in this or any earlier segment. The file is built in memory and written by the operating
+    system's own calls, because a full disk leaves the NetCDF library with a file that it can neither write
+    nor close.
     """
     size = sum(values.nbytes for values in arrays.values())
     file = netCDF4.Dataset("segment", "w", memory=size + (1 << 16))
     file.set_fill_off()
     file.setncattr(_MISSING, " ".join(sorted(missing)))
+    file.setncattr(_HELD_FILLS, " ".join(sorted(held_fills)))
     dims = {**{axis: variable.dims for axis, variable in layout.axes().items()}}
     dims |= {variable.name: variable.dims for variable in layout.variables}
     dims |= {name: (name,) for name in layout.coordinates}
@@ -102,73 +90,83 @@ def write_segment(
                 file.createDimension(dim, length)
         file.createVariable(name, str if values.dtype.kind == "O" else values.dtype, dims[name])
         netcdf.fill(file, name, (), values)
-    write_bytes(parts / f"segment-{number:06d}.nc", file.close())
+    content = file.close()
+    write_bytes(segment_path(parts, number), content, hashlib.sha256(content).digest())
 
 
-def segment_paths(parts: Path) -> list[Path]:
-    """Return the closed segments in the order of recording."""
-    return sorted(parts.glob("segment-*.nc"), key=lambda path: int(path.stem.removeprefix("segment-")))
+@contextmanager
+def opened_segment(parts: Path, number: int) -> Iterator[netCDF4.Dataset]:
+    """Yield a segment, values unmasked, after its checksum was compared.
+
+    Raises
+    ------
+    StoreError
+        If it is not there or damaged.
+    """
+    path = segment_path(parts, number)
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise StoreError(f"{path.name} of {parts} is missing") from None
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}") from error
+    body = memoryview(content)[:-_DIGEST_BYTES]
+    if not body or hashlib.sha256(body).digest() != content[-_DIGEST_BYTES:]:
+        raise StoreError(f"{path} is damaged: its checksum differs")
+    with damage_errors(f"read {path}"):
+        file = netCDF4.Dataset(path.name, memory=body)
+    try:
+        file.set_auto_maskandscale(False)
+        yield file
+    finally:
+        file.close()
 
 
-def segments(parts: Path) -> Iterator[netCDF4.Dataset]:
-    """Yield the closed segments one after another, each open while it is the current one."""
-    for path in segment_paths(parts):
-        with netCDF4.Dataset(path) as file:
-            file.set_auto_maskandscale(False)
-            yield file
+def missing_in(file: netCDF4.Dataset) -> set[str]:
+    """Return the variables that had missing values up to the end of a segment."""
+    return set(file.getncattr(_MISSING).split())
 
 
-def merge(parts: Path, path: Path, header: Header) -> None:
-    """Write the run file from its segments, one block of one of them in memory at a time."""
-    lengths, missing = _extent(parts, header.layout)
+def follow(parts: Path, number: int, layout: Layout, before: Ending) -> Ending:
+    """Return how the rows end with one more segment.
 
-    def write(temporary: Path) -> None:
-        with netCDF4.Dataset(temporary, "w", format="NETCDF4") as file:
-            netcdf.define(file, header.layout, lengths, missing, header.global_attributes())
-            _copy_rows(parts, header.layout, file)
-
-    netcdf.write_hashed(path, write)
-
-
-def read_parts(parts: Path) -> xr.Dataset:
-    """Return the rows of all closed segments as a Dataset in memory."""
-    header = read_header(parts)
-    _, missing = _extent(parts, header.layout)
-    blocks: dict[str, list[NDArray[Any]]] = {}
-    static: dict[str, NDArray[Any]] = {}
-    recorded = {variable.name for variable in header.layout.variables if variable.record_dim}
-    recorded |= set(header.layout.axes())
-    for file in segments(parts):
-        for name in file.variables:
-            if name in recorded:
-                blocks.setdefault(name, []).append(netcdf.read(file, name))
-            else:
-                static[name] = netcdf.read(file, name)
-    arrays = static | {name: np.concatenate(found) for name, found in blocks.items()}
-    return assemble(header.layout, arrays, missing, header.global_attributes())
-
-
-def _extent(parts: Path, layout: Layout) -> tuple[dict[str, int], set[str]]:
-    lengths = dict.fromkeys(layout.record_dims, 0)
-    missing = {variable.name for variable in layout.of("")}
-    for file in segments(parts):
-        missing |= set(file.getncattr(_MISSING).split())
-        missing -= set(file.variables) & {variable.name for variable in layout.of("")}
-        for dim in lengths:
-            if dim in file.dimensions:
-                lengths[dim] += len(file.dimensions[dim])
-    return lengths, missing
-
-
-def _copy_rows(parts: Path, layout: Layout, target: netCDF4.Dataset) -> None:
-    first = dict.fromkeys(layout.record_dims, 0)
-    for file in segments(parts):
-        for name, variable in file.variables.items():
-            if name in layout.coordinates:
+    Raises
+    ------
+    StoreError
+        If the segment is missing, damaged, of another layout, or does not follow the rows before it.
+    """
+    path = segment_path(parts, number)
+    with opened_segment(parts, number) as file, damage_errors(f"read {path}"):
+        check_variables(path, file, layout)
+        last_steps = dict(before.last_steps)
+        for dim in layout.record_dims:
+            if dim not in file.dimensions:
                 continue
-            dim = variable.dimensions[0] if variable.dimensions else ""
-            where = (slice(first[dim], first[dim] + variable.shape[0]),) if dim in first else ()
-            netcdf.fill(target, name, where, netcdf.read(file, name))
-        for dim in first:
-            if dim in file.dimensions:
-                first[dim] += len(file.dimensions[dim])
+            steps = netcdf.read(file, STEP_OF[dim])
+            last = last_steps.get(dim)
+            if steps.size and ((last is not None and steps[0] <= last) or bool((np.diff(steps) <= 0).any())):
+                raise StoreError(f"{path} does not follow the segments before it")
+            if steps.size:
+                last_steps[dim] = int(steps[-1])
+        return Ending(last_steps, frozenset(missing_in(file)), frozenset(file.getncattr(_HELD_FILLS).split()))
+
+
+def check_variables(path: Path, file: netCDF4.Dataset, layout: Layout) -> None:
+    """Raise StoreError unless a segment holds rows of this layout, all variables of them."""
+    declared = {variable.name: variable for variable in layout.variables} | layout.axes()
+    for name, variable in file.variables.items():
+        known = declared.get(name)
+        fits = (
+            known is not None
+            and variable.dimensions == known.dims
+            and variable.dtype == (str if known.storage_dtype.kind == "O" else known.storage_dtype)
+            and variable.shape[bool(known.record_dim) :] == layout.row_shape(known)
+        )
+        if not fits:
+            raise StoreError(f"{path} is of another run: variable {name!r} is not as declared")
+    for dim in layout.record_dims:
+        expected = {variable.name for variable in (*layout.of(dim), *layout.axes().values()) if variable.dims[0] == dim}
+        if dim in file.dimensions and not expected <= file.variables.keys():
+            raise StoreError(
+                f"{path} is of another run: variable {min(expected - file.variables.keys())!r} is not there"
+            )

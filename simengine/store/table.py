@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -25,9 +25,20 @@ class Column:
         self.fill = variable.fill_value
         self.shape = shape
         self.rows: NDArray[Any] = np.empty((capacity, *shape), self.dtype)
-        self.missing = False
+        # The first row with a missing value, and the first that held the fill value as a number.
+        self._missing_from: int | None = None
+        self._fill_from: int | None = None
         self._is_real = self.kind == "f" and shape == ()
-        self._held_fill = False
+
+    @property
+    def missing(self) -> bool:
+        """Whether some value was missing in any row so far, written ones included."""
+        return self._missing_from is not None
+
+    @property
+    def held_fill(self) -> bool:
+        """Whether some row so far held, as a number, the integer that marks missing values."""
+        return self._fill_from is not None
 
     def put(self, index: int, value: Any) -> None:
         """Store one row; ``None`` stands for a missing one, masked entries of an array for missing values.
@@ -42,8 +53,10 @@ class Column:
             self.rows[index] = value
             return
         if value is None:
-            if self._held_fill:
+            if self._fill_from is not None:
                 raise self._ambiguous()
+            if self._missing_from is None:
+                self._missing_from = index
             self.rows[index] = self.fill
             return
         array = np.asarray(value)
@@ -52,13 +65,27 @@ class Column:
         if array.shape != self.shape:
             raise StoreError(f"variable {self.name!r} has rows of shape {self.shape}, got {array.shape}")
         absent = np.ma.getmaskarray(value) if isinstance(value, np.ma.MaskedArray) else np.False_
-        self.missing |= bool(absent.any())
-        self._held_fill |= self.kind in "iu" and bool(((array == self.fill) & ~absent).any())
-        if self._held_fill and self.missing:
+        if self._missing_from is None and absent.any():
+            self._missing_from = index
+        if self._fill_from is None and self.kind in "iu" and bool(((array == self.fill) & ~absent).any()):
+            self._fill_from = index
+        if self._fill_from is not None and self._missing_from is not None:
             raise self._ambiguous()
         if absent.any():
             array = np.where(absent, self.fill, array).astype(self.dtype)
         self.rows[index] = array.item() if self.kind == "O" and not self.shape else array
+
+    def mark_written(self, missing: bool, held_fill: bool) -> None:
+        """Remember of rows that are no longer here whether they had missing values or held the fill value."""
+        self._missing_from = -1 if missing else None
+        self._fill_from = -1 if held_fill else None
+
+    def forget_from(self, index: int) -> None:
+        """Undo what `put` remembered of row ``index`` and all later ones."""
+        if self._missing_from is not None and self._missing_from >= index:
+            self._missing_from = None
+        if self._fill_from is not None and self._fill_from >= index:
+            self._fill_from = None
 
     def resize(self, capacity: int) -> None:
         """Make room for ``capacity`` rows, keeping those that are there."""
@@ -148,16 +175,15 @@ class Table:
         index = self.count
         if index == self._capacity:
             self._grow()
-        absent = []
-        for column in self._columns:
-            value = row.get(column.name)
-            if value is None:
-                absent.append(column)
-            column.put(index, value)
-        self._time.put(index, time)
-        self._step.put(index, step)
-        for column in absent:
-            column.missing = True
+        try:
+            for column in self._columns:
+                column.put(index, row.get(column.name))
+            self._time.put(index, time)
+            self._step.put(index, step)
+        except BaseException:
+            for column in self._columns:
+                column.forget_from(index)
+            raise
         for column in self._texts:
             self._text_bytes += sum(map(len, np.asarray(column.rows[index]).flat))
         self._last_step = int(step)
@@ -178,10 +204,39 @@ class Table:
         """Return the variables of which some row was missing since the table began."""
         return {column.name for column in self._columns if column.missing}
 
+    def held_fills(self) -> set[str]:
+        """Return the variables that held, as a number, what would mark missing rows."""
+        return {column.name for column in self._columns if column.held_fill}
+
     def clear(self) -> None:
         """Forget the rows; they were written."""
+        self.continue_after(self._last_step, self.missing(), self.held_fills())
         self.count = 0
         self._text_bytes = 0
+
+    def continue_after(self, last_step: int | None, missing: Collection[str], held_fills: Collection[str]) -> None:
+        """Let the rows to come follow those that another table has written.
+
+        Parameters
+        ----------
+        last_step
+            Number of the last step written, None if there is none.
+        missing, held_fills
+            What `missing` and `held_fills` returned then.
+        """
+        self._last_step = last_step
+        for column in self._columns:
+            column.mark_written(column.name in missing, column.name in held_fills)
+
+    def mark(self) -> tuple[int, int | None, int]:
+        """Return where the table stands, for `rollback`."""
+        return self.count, self._last_step, self._text_bytes
+
+    def rollback(self, mark: tuple[int, int | None, int]) -> None:
+        """Forget the rows that were added since ``mark``."""
+        self.count, self._last_step, self._text_bytes = mark
+        for column in self._columns:
+            column.forget_from(self.count)
 
     def _grow(self) -> None:
         self._capacity = min(2 * self._capacity, self._limit or 2 * self._capacity)
@@ -189,8 +244,8 @@ class Table:
             column.resize(self._capacity)
 
 
-def checked_static(layout: Layout, values: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
-    """Return the values of static variables, checked like a row and copied.
+def checked_static(layout: Layout, values: Mapping[str, Any]) -> tuple[dict[str, NDArray[Any]], set[str]]:
+    """Return the values of static variables, checked like a row and copied, and the names with missing ones.
 
     Raises
     ------
@@ -199,13 +254,16 @@ def checked_static(layout: Layout, values: Mapping[str, Any]) -> dict[str, NDArr
     """
     declared = {variable.name: variable for variable in layout.of("")}
     found = {}
+    missing = set()
     for name, value in values.items():
         if name not in declared:
             raise StoreError(f"no static variable {name!r}{nearest(str(name), declared)}")
         column = Column(declared[name], layout.row_shape(declared[name]), 1)
         column.put(0, value)
         found[name] = column.rows[0] if column.shape else np.asarray(column.rows[0], column.dtype)
-    return found
+        if column.missing:
+            missing.add(name)
+    return found, missing
 
 
 def _shown(array: NDArray[Any]) -> str:

@@ -87,8 +87,12 @@ def output(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["-h"], [], ["run", "--help"], ["list", "-h"], ["describe", "--help"]]
-)
+    "arguments",
+    [
+        ["--help"], ["-h"], [], ["init", "--help"], ["run", "--help"], ["resume", "-h"], ["rerun", "-h"],
+        ["branch", "-h"], ["list", "-h"], ["describe", "--help"],
+    ],
+)  # fmt: skip
 def test_help_is_everywhere_and_shows_an_example(arguments, capsys):
     assert "simengine " in output(capsys, *arguments).split("Example", 1)[1]
 
@@ -98,7 +102,7 @@ def test_every_keyword_of_run_is_an_option(capsys, monkeypatch):
     printed = output(capsys, "run", "--help")
     for option in (
         "--set", "--steps", "--seed", "--every", "--snapshot-every", "--out", "-o", "--threads", "--start",
-        "--no-progress", "--force", "--storage-order",
+        "--no-progress", "--force", "--storage-order", "--checkpoint-every", "--at", "--config", "--json",
     ):  # fmt: skip
         assert option in printed
 

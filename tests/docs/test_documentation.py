@@ -17,6 +17,11 @@ def blocks(name: str) -> list[str]:
     return re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(encoding="utf-8"), re.DOTALL)
 
 
+def block(name: str, holding: str) -> str:
+    """The first Python block of a page that holds some text."""
+    return next(text for text in blocks(name) if holding in text)
+
+
 def finished(command: list[str], folder: Path) -> str:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=os.environ | {"NO_COLOR": "1"})
     assert done.returncode == 0, done.stderr
@@ -25,7 +30,7 @@ def finished(command: list[str], folder: Path) -> str:
 
 @pytest.fixture
 def own_scenario(tmp_path: Path) -> Path:
-    (tmp_path / "bounded_confidence.py").write_text(blocks("README.md")[1], encoding="utf-8")
+    (tmp_path / "bounded_confidence.py").write_text(block("README.md", "class BoundedConfidence"), encoding="utf-8")
     return tmp_path
 
 
@@ -37,7 +42,7 @@ def test_the_scenario_of_the_readme_runs_from_the_command_line(own_scenario: Pat
 
 
 def test_the_unit_test_of_the_readme_passes(own_scenario: Path) -> None:
-    (own_scenario / "test_own.py").write_text(blocks("README.md")[2], encoding="utf-8")
+    (own_scenario / "test_own.py").write_text(block("README.md", "def test_an_agent"), encoding="utf-8")
     assert "1 passed" in finished([sys.executable, "-m", "pytest", "-q", "test_own.py"], own_scenario)
 
 
@@ -54,5 +59,17 @@ def test_the_first_command_of_the_readme_gives_a_mill(tmp_path: Path) -> None:
 
 
 def test_the_policy_of_the_authors_page_runs(tmp_path: Path) -> None:
-    (tmp_path / "fashion.py").write_text(blocks("docs/authoring.md")[0], encoding="utf-8")
+    (tmp_path / "fashion.py").write_text(block("docs/authoring.md", "class Fashion"), encoding="utf-8")
     assert 0.0 < float(finished([sys.executable, "fashion.py"], tmp_path)) < 1.0
+
+
+def test_the_simulation_of_the_readme_runs_and_can_be_repeated(tmp_path: Path) -> None:
+    text = "import simengine\n" + block("README.md", "simengine.Simulation")
+    (tmp_path / "by_hand.py").write_text(text + 'print(simengine.rerun("by_hand.nc"))\n', encoding="utf-8")
+    assert finished([sys.executable, "by_hand.py"], tmp_path) == "equal, bit for bit\n"
+
+
+@pytest.mark.parametrize("number", range(len(blocks("docs/runs.md"))))
+def test_the_code_of_the_page_on_runs_runs(number: int, tmp_path: Path) -> None:
+    (tmp_path / "page.py").write_text(blocks("docs/runs.md")[number], encoding="utf-8")
+    finished([sys.executable, "page.py"], tmp_path)

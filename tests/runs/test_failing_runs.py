@@ -149,7 +149,7 @@ def test_a_full_disk_stops_the_run_and_keeps_its_closed_segments(tmp_path):
     assert "stay readable" in complaint.splitlines()[-1]
     with simengine.open(out) as kept:
         rows = kept.sizes["time"]
-        assert rows > 10_000
+        assert rows > 1_000
         np.testing.assert_array_equal(kept["middle"], np.arange(rows, dtype=float))
 
 

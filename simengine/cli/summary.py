@@ -1,0 +1,135 @@
+"""What a run did and measured: as a document, and as tables made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from simengine.cli.output import (
+    console,
+    number,
+    paragraph,
+    print_json,
+    readable_rate,
+    readable_size,
+    readable_time,
+    table,
+)
+from simengine.scenario.scenario import Scenario
+from simengine.store.attributes import decode_attributes
+
+if TYPE_CHECKING:
+    import xarray
+
+COMPANIONS = ("_standard_error", "_null_mean", "_null_sd")
+PARAMETER = "parameter_"
+
+Document = dict[str, Any]
+
+
+def document(scenario: type[Scenario], dataset: xarray.Dataset, out: Path, elapsed: float) -> Document:
+    """Return what was run and measured; ``elapsed`` are the seconds of the whole command."""
+    attributes = decode_attributes(dataset.attrs)
+    steps, wall = int(attributes["stopped_at"]), float(attributes["wall_seconds"])
+    agents = agent_counts(scenario, dataset)
+    return {
+        "file": str(out),
+        "bytes": out.stat().st_size,
+        "scenario": attributes["scenario"],
+        "summary": attributes["title"],
+        "seed": attributes["seed"],
+        "parameters": {
+            name.removeprefix(PARAMETER): value
+            for name, value in attributes.items()
+            if name.startswith(PARAMETER) and name != "parameter_units"
+        },
+        "steps": steps,
+        "stop_reason": attributes["stop_reason"],
+        "populations": agents,
+        "wall_seconds": wall,
+        "starting_seconds": max(elapsed - wall, 0.0),
+        "agent_steps_per_second": sum(agents.values()) * steps / wall if steps and wall > 0 else None,
+        "content_hash": attributes["content_hash"],
+        "observables": observables(dataset),
+    }
+
+
+def agent_counts(scenario: type[Scenario], dataset: xarray.Dataset) -> dict[str, float]:
+    """Count how many agents each population had; the mean over the records where agents are born and die."""
+    found: dict[str, float] = {}
+    for name, population in scenario.declaration.populations.items():
+        if population.dynamic:
+            found[name] = float(dataset[f"{name}_alive"].mean())
+        else:
+            size = population.size
+            found[name] = int(dataset.attrs[f"{PARAMETER}{size}"] if isinstance(size, str) else size)
+    return found
+
+
+def observables(dataset: xarray.Dataset) -> dict[str, Document]:
+    """Return shape, last value with its error, mean of the second half, unit and long name of every time series."""
+    import numpy as np
+
+    steps = dataset["step"].values
+    second_half = steps >= steps[-1] / 2 if len(steps) else np.zeros(0, bool)
+    found: dict[str, Document] = {}
+    for key, variable in dataset.data_vars.items():
+        name = str(key)
+        if variable.dims[:1] != ("time",) or any(
+            name.removesuffix(end) in dataset for end in COMPANIONS if name.endswith(end)
+        ):
+            continue
+        said: Document = {
+            "shape": {str(dim): size for dim, size in variable.sizes.items()},
+            "last": None,
+            "standard_error": None,
+            "mean_of_second_half": None,
+            "unit": str(variable.attrs.get("units", "")),
+            "long_name": str(variable.attrs.get("long_name", "")),
+        }
+        if variable.ndim == 1:
+            values = variable.values.astype(float)
+            late = values[second_half & np.isfinite(values)]
+            said["last"] = float(values[-1]) if len(values) else None
+            said["mean_of_second_half"] = float(late.mean()) if len(late) else float("nan")
+            if len(values) and f"{name}_standard_error" in dataset:
+                said["standard_error"] = float(dataset[f"{name}_standard_error"].values[-1])
+        found[name] = said
+    return found
+
+
+def show(said: Mapping[str, Any], as_json: bool) -> None:
+    """Print the document, as it is or as tables."""
+    if as_json:
+        print_json(said)
+        return
+    page = console()
+    reason, steps = said["stop_reason"], said["steps"]
+    running, starting = readable_time(said["wall_seconds"]), readable_time(said["starting_seconds"])
+    rows = [
+        ("scenario", f"{said['scenario']}: {said['summary']}"),
+        ("steps", f"{steps} (all)" if reason == "steps" else f"{steps} (stopped: {reason})"),
+        ("seed", str(said["seed"])),
+        ("populations", ", ".join(f"{count:.6g} {name}" for name, count in said["populations"].items())),
+        ("wall time", f"{running} running, {starting} starting and compiling"),
+    ]
+    if said["agent_steps_per_second"] is not None:
+        rows.append(("speed", f"{readable_rate(said['agent_steps_per_second'])} agent-steps/s, records included"))
+    rows.append(("file", f"{said['file']} ({readable_size(said['bytes'])})"))
+    paragraph(page, "")
+    table(page, "Run", ("", ""), rows)
+    right = ("last", "mean of second half")
+    listed = [_observable_row(name, facts) for name, facts in said["observables"].items()]
+    table(page, "Observables", ("name", *right, "unit", "long name"), listed, right)
+    paragraph(page, f'Open it with: xarray.open_dataset("{said["file"]}")')
+
+
+def _observable_row(name: str, facts: Document) -> tuple[str, ...]:
+    if len(facts["shape"]) > 1:
+        shape = ", ".join(f"{size} {dim}" for dim, size in facts["shape"].items())
+        return name, f"({shape})", "", facts["unit"], facts["long_name"]
+    last = "" if facts["last"] is None else number(facts["last"])
+    if facts["standard_error"] is not None:
+        last += f" +- {facts['standard_error']:.2g}"
+    return name, last, number(facts["mean_of_second_half"]), facts["unit"], facts["long_name"]

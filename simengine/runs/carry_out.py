@@ -1,0 +1,100 @@
+"""Carrying out a recipe: into memory, or into a file that can be gone on with when the process dies."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from simengine.errors import InputError, StoreError
+from simengine.runs.arguments import shown_path
+from simengine.runs.engine import StorageOrder
+from simengine.runs.progress import CompileNotice, Progress
+from simengine.runs.recipe import Recipe
+from simengine.runs.session import Session, make_engine, opening, start_variables
+from simengine.store.checkpoints import Checkpoint, remove_checkpoints
+from simengine.store.memory import MemoryWriter
+from simengine.store.reading import open_run
+from simengine.store.writer import RunWriter
+
+if TYPE_CHECKING:
+    import xarray
+
+DISK_TROUBLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+
+
+@dataclass(frozen=True)
+class Options:
+    """What never changes a result: threads, storage, progress, checkpoints."""
+
+    threads: int | None = None
+    storage_order: StorageOrder = "auto"
+    progress: bool = True
+    checkpoint_every: int | None = None
+
+
+def carry_out(
+    recipe: Recipe, path: Path | None, options: Options, *, overwrite: bool = False,
+    volatile: Mapping[str, Any] = {}, begin: Callable[[Session], None] | None = None,
+) -> xarray.Dataset:  # fmt: skip
+    """Run a recipe from its start, or from where ``begin`` takes the session, and return what it recorded.
+
+    ``volatile`` are further attributes that the content hash leaves out.
+    """
+    engine = make_engine(recipe, options.threads, options.storage_order)
+    layout, stable, unhashed = opening(recipe, engine)
+    unhashed |= {"checkpoint_every": options.checkpoint_every, **volatile}
+    writer: RunWriter | MemoryWriter
+    if path is None:
+        writer = MemoryWriter(layout, stable, volatile=unhashed, static=start_variables(recipe))
+    else:
+        remove_checkpoints(path)
+        try:
+            writer = RunWriter(
+                path, layout, stable, volatile=unhashed, overwrite=overwrite, static=start_variables(recipe)
+            )
+        except StoreError as error:
+            if getattr(error.__cause__, "errno", None) in DISK_TROUBLE:
+                raise
+            raise InputError(f"out: {error}") from None
+        except ValueError as error:
+            raise InputError(f"out: cannot write {shown_path(path)}: {error}") from None
+    session = Session(
+        recipe, engine, writer, run_id=unhashed["run_id"], path=path, checkpoint_every=options.checkpoint_every
+    )
+    return to_the_end(session, path, options, begin)
+
+
+def to_the_end(
+    session: Session, path: Path | None, options: Options, begin: Callable[[Session], None] | None = None
+) -> xarray.Dataset:
+    """Take a session to its last step, finish its file and return the result."""
+    recipe, engine, writer = session.recipe, session.engine, session.writer
+    name = type(recipe.scenario).__name__
+    with writer:
+        if recipe.steps:
+            with CompileNotice(options.progress):
+                engine.kernel.prepare()
+        if begin is not None:
+            begin(session)
+        with Progress(name, recipe.steps, engine.agents, options.progress) as bar:
+            session.advance(recipe.steps, bar, last=True)
+        stable, unhashed = session.final()
+        result = writer.close(stable, unhashed)
+    if path is None:
+        return result  # type: ignore[return-value]
+    if options.checkpoint_every is None:
+        remove_checkpoints(path)
+    return open_run(path)
+
+
+def from_checkpoint(checkpoint: Checkpoint | None) -> Callable[[Session], None]:
+    """Return what takes a session to a checkpoint; nothing where there is none."""
+
+    def begin(session: Session) -> None:
+        if checkpoint is not None:
+            session.load(checkpoint)
+
+    return begin

@@ -1,0 +1,129 @@
+"""What a run's file will hold, from the scenario's declarations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simengine.runs.start import Start, variable_name
+from simengine.scenario.observables import Output
+from simengine.scenario.population import Field, Population
+from simengine.scenario.scenario import Scenario
+from simengine.store.layout import Layout, Variable
+
+AXES = ("x", "y", "z")
+DTYPES = {float: "float64", int: "int64", bool: "bool"}
+
+
+def layout_of(scenario: Scenario, snapshots: bool, start: Start) -> Layout:
+    """Everything the run's file will hold: time series, snapshots of agents, and a start state that was given."""
+    variables: list[Variable] = []
+    for strided in scenario.recorded:
+        for output in strided.observable.outputs:
+            variables += _series(output)
+    dimensions: dict[str, int] = {}
+    coordinates: dict[str, tuple[NDArray[Any], Mapping[str, Any]]] = {}
+    for name, population in scenario.declaration.populations.items():
+        capacity = scenario.capacity_of(population, scenario.values)
+        if population.dynamic:
+            variables.append(Variable(f"{name}_alive", ("time",), "int64", "1", f"number of living {name}"))
+        if snapshots:
+            dimensions[population.dim] = capacity
+            label = "row" if population.dynamic else "id"
+            coordinates[population.dim] = (
+                np.arange(capacity),
+                {"long_name": f"{population.dim} {label}", "units": "1"},
+            )
+            variables += _snapshots(type(scenario), population, dimensions, coordinates)
+        if name in start.arrays:
+            dimensions[f"{population.dim}_at_start"] = scenario.size_of(population, scenario.values)
+            variables += _given(type(scenario), population, start, dimensions, coordinates)
+    return Layout(dimensions, coordinates, tuple(variables), scenario.time_unit)
+
+
+def start_name(scenario: type[Scenario], population: Population, field_name: str) -> str:
+    """The variable that keeps a field of a start state that was given."""
+    return f"start_{variable_name(scenario, population, field_name)}"
+
+
+def start_values(scenario: type[Scenario], start: Start) -> dict[str, NDArray[Any]]:
+    """A start state that was given, by variable."""
+    found = {}
+    for name, arrays in start.arrays.items():
+        population = scenario.declaration.populations[name]
+        for field_name, values in arrays.items():
+            found[start_name(scenario, population, field_name)] = values.astype(
+                population.fields[field_name].numpy_dtype
+            )
+    return found
+
+
+def _series(output: Output) -> list[Variable]:
+    companions: list[tuple[str, str]] = []
+    if output.uncertain:
+        companions.append(("standard_error", "standard error of"))
+    if output.null:
+        companions += [("null_mean", "mean under the null of"), ("null_sd", "standard deviation under the null of")]
+    names = [f"{output.name}_{part}" for part, _ in companions]
+    attributes = dict(output.attributes) | ({"ancillary_variables": " ".join(names)} if names else {})
+    long_name = output.long_name or output.name.replace("_", " ")
+    dims = ("time", *output.dims)
+    found = [Variable(output.name, dims, output.dtype, output.unit, long_name, attributes)]
+    for name, (_, text) in zip(names, companions, strict=True):
+        found.append(Variable(name, dims, "float64", output.unit, f"{text} {long_name}"))
+    return found
+
+
+def _snapshots(
+    scenario: type[Scenario], population: Population, dimensions: dict[str, int],
+    coordinates: dict[str, tuple[NDArray[Any], Mapping[str, Any]]],
+) -> list[Variable]:  # fmt: skip
+    found = []
+    for name, field in population.fields.items():
+        dims = ("snapshot_time", population.dim, *_axis(field, dimensions, coordinates))
+        variable = variable_name(scenario, population, name)
+        found.append(Variable(variable, dims, DTYPES[field.dtype], field.unit, _long_name(field)))
+    if population.dynamic:
+        found.append(
+            Variable(
+                f"{population.dim}_id",
+                ("snapshot_time", population.dim),
+                "int64",
+                "1",
+                f"{population.dim} id, -1 where nobody lives",
+            )
+        )
+    return found
+
+
+def _given(
+    scenario: type[Scenario], population: Population, start: Start, dimensions: dict[str, int],
+    coordinates: dict[str, tuple[NDArray[Any], Mapping[str, Any]]],
+) -> list[Variable]:  # fmt: skip
+    found = []
+    for name in start.arrays[population.name]:
+        field = population.fields[name]
+        dims = (f"{population.dim}_at_start", *_axis(field, dimensions, coordinates))
+        variable = start_name(scenario, population, name)
+        found.append(Variable(variable, dims, DTYPES[field.dtype], field.unit, f"{_long_name(field)}, start state"))
+    return found
+
+
+def _axis(
+    field: Field, dimensions: dict[str, int], coordinates: dict[str, tuple[NDArray[Any], Mapping[str, Any]]]
+) -> tuple[str, ...]:
+    """The dimension of a field's components, declared where there are any."""
+    if not field.components:
+        return ()
+    axis = "axis" if field.components == 3 else f"axis_{field.components}"
+    dimensions[axis] = field.components
+    if field.components <= len(AXES):
+        coordinates[axis] = (np.array(AXES[: field.components]), {"long_name": "axis of space"})
+    return (axis,)
+
+
+def _long_name(field: Field) -> str:
+    return field.long_name or field.name.replace("_", " ")

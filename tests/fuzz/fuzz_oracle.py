@@ -1,0 +1,149 @@
+"""What must hold whatever a user gives: success, or one clear line; no half-written file; a process that goes on."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hypothesis import HealthCheck, settings
+
+import simengine
+from simengine.cli import main
+from simengine.errors import InputError, RunError, ScenarioError, SimengineError, StoreError
+
+LONGEST_LINE = 400
+CASES = int(os.environ.get("SIMENGINE_FUZZ_CASES", "300"))
+NIGHTLY = "SIMENGINE_FUZZ_CASES" in os.environ
+EXPECTED = "1d"
+"""Set by `remember_plain_run`: the content hash of a small run in a process that nothing has been done to."""
+
+ran: dict[str, int] = {}
+_plain: dict[str, str] = {}
+
+
+class Misbehaved(Exception):
+    """What functions of the user raise on purpose: in Python it reaches the caller as it is."""
+
+
+def cases(share: float) -> settings:
+    """Return settings with a share of all cases; the few of everyday are the same ones every time."""
+    return settings(
+        max_examples=max(1, round(share * CASES)), deadline=None, derandomize=not NIGHTLY, print_blob=True,
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """An empty folder with a short name, which is the working directory meanwhile."""
+    made = Path(tempfile.mkdtemp(prefix="f"))
+    before = os.getcwd()
+    os.chdir(made)
+    try:
+        yield made
+    finally:
+        os.chdir(before)
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def tree(place: Path) -> set[str]:
+    """Every file and folder beneath a place."""
+    found = set()
+    for here, folders, files in os.walk(place):
+        found |= {os.path.relpath(os.path.join(here, name), place) for name in (*folders, *files)}
+    return found
+
+
+def contents(place: Path) -> dict[str, bytes]:
+    """What every ordinary file beneath a place holds."""
+    return {name: (place / name).read_bytes() for name in tree(place) if (place / name).is_file()}
+
+
+def check_text(text: str) -> None:
+    """A message is one line of printable characters that can be read at once."""
+    assert text.strip(), "an empty message"
+    assert len(text.splitlines()) == 1 and "\n" not in text, f"several lines: {text!r}"
+    assert text.isprintable(), f"control characters: {text!r}"
+    assert len(text) < LONGEST_LINE, f"{len(text)} characters: {text!r}"
+    assert "Traceback" not in text, text
+
+
+def check_folder(before: dict[str, bytes], place: Path, *, began: bool, out: Sequence[str] = ()) -> None:
+    """After a failure nothing is new but the rows of a run that began; nothing that was there has changed."""
+    after = tree(place)
+    assert not [name for name in after if ".tmp" in name], after
+    new = {name for name in after - before.keys() if not (place / name).is_dir() or name.count("/") == 0}
+    rows = {name for name in new if name.partition("/")[0].endswith((".parts", ".checkpoints"))} if began else set()
+    made = {name for name in new - rows if name not in out and name not in before}
+    folders = {name for name in made if any(old.startswith(f"{name}/") for old in before)}
+    assert not made - folders, f"left behind: {sorted(made - folders)}"
+    for name, held in before.items():
+        assert name in after, f"gone: {name}"
+        assert (place / name).read_bytes() == held, f"changed: {name}"
+
+
+def call(function: Callable[..., Any], /, *arguments: Any, **keywords: Any) -> tuple[Any, BaseException | None]:
+    """Call something of simengine; its result, or the one-line error that it refused with."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return function(*arguments, **keywords), None
+        except (InputError, ScenarioError, StoreError, RunError) as error:
+            check_text(str(error))
+            return None, error
+
+
+def command(words: Sequence[str]) -> tuple[int, str, str]:
+    """Run a command line in this process; its exit code and what it printed, checked."""
+    printed, complained = io.StringIO(), io.StringIO()
+    with redirect_stdout(printed), redirect_stderr(complained):
+        code = main(list(words))
+    said, complaint = printed.getvalue(), complained.getvalue()
+    assert code in (0, 1, 2), code
+    assert "Traceback" not in said + complaint, complaint
+    for line in complaint.splitlines():
+        assert line.startswith("simengine: "), complaint
+        check_text(line)
+    lines = [line for line in complaint.splitlines() if not line.startswith("simengine: warning: ")]
+    differs = bool(words) and words[0] == "rerun" and code == 1 and not lines
+    assert len(lines) == (0 if code == 0 or differs else 1), (code, complaint)
+    if code == 2 and "--json" not in words:
+        assert not said, said
+    return code, said, complaint
+
+
+def remember_plain_run() -> None:
+    """Note what a small run gives, before anything was done to the process."""
+    _plain.setdefault("hash", _plain_hash())
+
+
+def check_process(every: int = 1) -> None:
+    """The process is as it was: a small plain run still gives what it gave (every so many calls)."""
+    ran["all"] = ran.get("all", 0) + 1
+    assert np.geterr() == {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
+    if ran["all"] % every == 0:
+        assert _plain_hash() == _plain["hash"]
+
+
+def _plain_hash() -> str:
+    with simengine.run("voter", n_agents=10, steps=2, seed=5, progress=False) as dataset:
+        return str(dataset.attrs["content_hash"])
+
+
+def check_finished(path: Path) -> None:
+    """A file that a success has left opens, holds rows, and nothing of its making lies beside it."""
+    assert not path.with_name(path.name + ".parts").exists()
+    with simengine.open(path) as dataset:
+        assert "content_hash" in dataset.attrs
+        assert dataset.sizes["time"] >= 1
+
+
+__all__ = ["SimengineError"]
