@@ -34,9 +34,9 @@ import numpy as np
 from simengine import Random, Scenario, consensus, events, field, gather, observable, param, population, running, update
 
 
-def counts(agents: Any, p: Any) -> Any:
-    """How many agents hold each opinion, shape (n_opinions,)."""
-    return np.bincount(agents.opinion, minlength=p.n_opinions)
+def counts(agents: Any) -> Any:
+    """How many agents hold each opinion that somebody holds."""
+    return np.unique(agents.opinion, return_counts=True)[1]
 
 
 @observable
@@ -46,23 +46,22 @@ def share_of_one(agents: Any) -> float:
 
 
 @observable
-def discordance(agents: Any, p: Any) -> float:
+def discordance(agents: Any) -> float:
     """Share of pairs of agents that disagree."""
-    held, n = counts(agents, p), len(agents)
+    held, n = counts(agents), len(agents)
     return float((n * n - (held * held).sum()) / (n * (n - 1)))
 
 
 @observable(dtype="int64")
-def opinions_left(agents: Any, p: Any) -> int:
+def opinions_left(agents: Any) -> int:
     """Opinions that somebody holds, counted."""
-    return int(np.count_nonzero(counts(agents, p)))
+    return len(counts(agents))
 
 
 @observable
-def opinion_entropy_plug_in(agents: Any, p: Any) -> float:
+def opinion_entropy_plug_in(agents: Any) -> float:
     """Plug-in entropy of the distribution of opinions, in nats, not bias-corrected."""
-    share = counts(agents, p) / len(agents)
-    share = share[share > 0]
+    share = counts(agents) / len(agents)
     return float((share * np.log(1.0 / share)).sum())
 
 

@@ -137,6 +137,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "testing":
+        return importlib.import_module("simengine.testing")
     if name not in _MODULE_OF:
         raise AttributeError(f"module 'simengine' has no attribute {name!r}")
     value = getattr(importlib.import_module(_MODULE_OF[name]), name)

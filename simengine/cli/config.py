@@ -180,7 +180,7 @@ def read(path: Path) -> Config:
         raise InputError(f"cannot read {str(path)!r}: {reason}") from None
     try:
         said = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         found = re.search(r" \(at line (\d+), column \d+\)$", str(error))
         place = f"{path}:{found[1]}" if found else str(path)
         raise InputError(f"{place}: no valid TOML: {str(error)[: found.start()] if found else error}") from None

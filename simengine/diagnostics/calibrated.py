@@ -41,11 +41,12 @@ is that of H1 and H5 at the surface of a ball: the tabulated null has it all.
 agents, towards 1 for order. ``calibrated_polarization`` is abs(mean u_i), ``calibrated_rotation`` abs(mean h_i x u_i),
 ``calibrated_spread`` sqrt(mean abs(x_i)^2).
 
-**Corrections and errors** are those of :mod:`~simengine.diagnostics.estimates`: Grassberger's for H1 to H5, and second
-order expansions for H6 and H7. Standard errors are those of independent agents. The agents of a school are not
-independent: within one moment the errors say how finely N agents sample a state, not how far the next moment's value
-may lie. The entropies are taken as independent of one another in that of the index. Nulls of entropies near their
-maximum are skewed towards low values: for a probability use
+**Corrections and errors** are those of :mod:`~simengine.diagnostics.estimates`: Grassberger's for H1 to H6, and
+expansions to second order for what pairs share (H6) and for H7. Standard errors are those of independent agents. The
+agents of a school are not independent: within one moment the errors say how finely N agents sample a state, not how far
+the next moment's value may lie. That of the index takes the entropies as independent of one another. Nulls of entropies
+near their maximum are skewed towards low values, that of H7 most (a chi-square with five degrees of freedom: 1.1 to
+1.7 % beyond three standard deviations); for a probability use
 :func:`~simengine.diagnostics.school_null.normal_score`.
 
 **Sample.** Above :data:`SAMPLE` agents, H1, H5 and H6 use that many, chosen by a hash of seed, step and id: their

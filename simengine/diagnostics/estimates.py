@@ -78,10 +78,11 @@ def entropy_of_pairs(rows: NDArray[np.int32]) -> tuple[float, float]:
     """Return the normalised entropy of the values of all pairs of m independent agents, and its standard error.
 
     The pairs are not independent: shares are U-statistics (Hoeffding 1948). With q_ib the share of bin b in agent
-    i's own pairs, zeta_b the variance of its expectation given the agent, p_b the share in all pairs and
-    v_b = [4 (m - 2) zeta_b + 2 p_b (1 - p_b)] / (m (m - 1)) the variance of p_b, the plug-in value is raised
-    by sum v_b / (2 p_b). The variance of the value is 4 / m times that of -sum_b q_ib ln p_b over agents, and, where
-    this vanishes, (K - 1) / (2 M^2) with M pairs and K bins seen.
+    i's own pairs, zeta_b the variance of its expectation given the agent and p_b the share in all M pairs, the variance
+    of p_b is [4 (m - 2) zeta_b + 2 p_b (1 - p_b)] / (m (m - 1)). Its second part is that of M independent pairs, and
+    is corrected by Grassberger's estimator; for the first the value is raised by half of it over p_b, summed over bins.
+    The variance of the value is 4 / m times that of -sum_b q_ib ln p_b over agents, and, where this vanishes, that
+    of independent pairs in evenly filled bins, see :func:`entropy_of_counts`.
 
     Parameters
     ----------
@@ -91,7 +92,8 @@ def entropy_of_pairs(rows: NDArray[np.int32]) -> tuple[float, float]:
     m, bins = rows.shape
     per_agent = float(m - 1)
     log_share = np.zeros(bins)
-    plug_in, correction, seen = 0.0, 0.0, 0
+    pairs = 0.5 * m * per_agent
+    plug_in, corrected, seen = 0.0, math.log(pairs), 0
     for b in range(bins):
         total, squares = np.int64(0), np.int64(0)
         for i in range(m):
@@ -107,7 +109,7 @@ def entropy_of_pairs(rows: NDArray[np.int32]) -> tuple[float, float]:
         scatter = (squares / per_agent**2 - m * p * p) / per_agent
         both = p * (1.0 - p)
         zeta = (scatter * per_agent**2 / (m - 2) - both) / (m - 4)
-        correction += (4.0 * (m - 2) * zeta + 2.0 * both) / (m * per_agent) / (2.0 * p)
+        corrected += 2.0 * (m - 2) * zeta / (m * per_agent) / p - p * grassberger(int(total) // 2)
     if seen <= 1:
         return 0.0, 0.0
     scatter = 0.0
@@ -116,10 +118,11 @@ def entropy_of_pairs(rows: NDArray[np.int32]) -> tuple[float, float]:
         for b in range(bins):
             own -= rows[i, b] * log_share[b]
         scatter += (own / per_agent - plug_in) ** 2
-    second = (seen - 1) / (2.0 * (0.5 * m * per_agent) ** 2)
-    variance = max(4.0 / m * scatter / per_agent - 4.0 * second, 0.0) + second
+    # From the counts the first term is four times that of second order where it should vanish.
+    first = 4.0 / m * scatter / per_agent - 2.0 * (seen - 1) / pairs**2
+    variance = max(first, 0.0) + (3 * seen - 2) / (4.0 * pairs**2)
     scale = 1.0 / math.log(float(bins))
-    return (plug_in + correction) * scale, math.sqrt(variance) * scale
+    return corrected * scale, math.sqrt(variance) * scale
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from simengine.diagnostics.calibrated import CALIBRATED_NAMES, FIRST_ENTROPY, INDEX, LEAST
+from simengine.diagnostics.calibrated import CALIBRATED_NAMES, FIRST_ENTROPY, INDEX, LEAST, reference_radius
 
 Floats = NDArray[np.float64]
 
@@ -29,9 +29,14 @@ TABLE = Path(__file__).with_name("school_null.csv")
 
 GEOMETRIES = ("open", "periodic")
 
-# How moments go with the number of agents beyond the table. What is sampled, and with it the index, no longer depends
+# How moments go with the number of agents beyond the table: means to these limits as one over its root (the centroid in
+# a box, found from the agents, makes the spread smaller by that much), or no more; standard deviations with these
+# powers. What is sampled, and with it the index, no longer depends
 # on it; nor do the places in a cube (H3) or the moments in it (H4) along an axis that chance alone chooses.
-_MEAN_POWERS = np.array([-0.5, -0.5, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+_LIMITS = {
+    "open": np.array([0.0, 0.0, math.sqrt(0.6), *[math.nan] * 8]),
+    "periodic": np.array([0.0, 0.0, 0.5 / reference_radius(1.0, 1.0), *[math.nan] * 8]),
+}
 _SD_POWERS = {
     "open": np.array([-0.5, -0.5, -0.5, 0, -1, -1, -1, 0, 0, -1, 0]),
     "periodic": np.array([-0.5, -0.5, -0.5, 0, -1, 0, 0, 0, 0, -1, 0]),
@@ -77,7 +82,8 @@ def null_of(agents: int, geometry: str) -> Null:
         mean[:INDEX] = np.exp((1.0 - part) * np.log(means[place]) + part * np.log(means[place + 1]))[:INDEX]
         sd = np.exp((1.0 - part) * np.log(sds[place]) + part * np.log(sds[place + 1]))
     if beyond > 1.0:
-        mean *= beyond**_MEAN_POWERS
+        limit = np.where(np.isnan(_LIMITS[geometry]), mean, _LIMITS[geometry])
+        mean = limit + (mean - limit) * beyond**-0.5
         sd *= beyond ** _SD_POWERS[geometry]
     if agents < LEAST:
         for moments in (mean, sd, skewness):

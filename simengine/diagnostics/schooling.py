@@ -226,12 +226,22 @@ def _shape_entropy(offset: NDArray[np.float64]) -> float:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _motion(
-    position: NDArray[np.float64], heading: NDArray[np.float64], box: float
-) -> tuple[
-    NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], float, NDArray[np.float64]
-]:
-    """Return places, unit headings, offsets, lengths of the momenta, greatest offset and the order parameters."""
+def school_metrics(position: NDArray[np.float64], heading: NDArray[np.float64], box: float) -> NDArray[np.float64]:
+    """Return the twelve numbers of :data:`METRICS`; nothing is checked.
+
+    Sums run over the rows from first to last on one thread: rows in the order of agent ids give the same bits
+    for any number of threads and any storage order. Time O(N^2), a nanosecond a pair; memory O(N).
+
+    Parameters
+    ----------
+    position
+        Shape (N, 3), N >= 1; finite, and within ``[0, box]`` on every axis if ``box`` is finite.
+        A coordinate equal to ``box`` is taken as 0.
+    heading
+        Shape (N, 3); of any non-zero length.
+    box
+        Side of the periodic cube, or ``inf`` for open space.
+    """
     n = position.shape[0]
     point = _wrapped(position, box)
     unit = _unit_vectors(heading, 0.0)
@@ -250,38 +260,6 @@ def _motion(
         distance = _length(offset[i, 0], offset[i, 1], offset[i, 2])
         mean_square += distance * distance / n
         radius = max(radius, distance)
-    mean_unit, mean_momentum = _mean_row(unit), _mean_row(momentum)
-    polarization = min(_length(mean_unit[0], mean_unit[1], mean_unit[2]), 1.0)
-    rotation = min(_length(mean_momentum[0], mean_momentum[1], mean_momentum[2]), 1.0)
-    order = np.array([polarization, rotation, math.sqrt(mean_square), max(polarization, rotation)])
-    return point, unit, offset, momentum_length, radius, order
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def order_parameters(position: NDArray[np.float64], heading: NDArray[np.float64], box: float) -> NDArray[np.float64]:
-    """Return the first four numbers of :func:`school_metrics`, those that are no entropies, in time O(N)."""
-    return _motion(position, heading, box)[5]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def school_metrics(position: NDArray[np.float64], heading: NDArray[np.float64], box: float) -> NDArray[np.float64]:
-    """Return the twelve numbers of :data:`METRICS`; nothing is checked.
-
-    Sums run over the rows from first to last on one thread: rows in the order of agent ids give the same bits
-    for any number of threads and any storage order. Time O(N^2), a nanosecond a pair; memory O(N).
-
-    Parameters
-    ----------
-    position
-        Shape (N, 3), N >= 1; finite, and within ``[0, box]`` on every axis if ``box`` is finite.
-        A coordinate equal to ``box`` is taken as 0.
-    heading
-        Shape (N, 3); of any non-zero length.
-    box
-        Side of the periodic cube, or ``inf`` for open space.
-    """
-    n = position.shape[0]
-    point, unit, offset, momentum_length, radius, order = _motion(position, heading, box)
     depth = point[:, 2].copy()
     side = box
     if box == np.inf:
@@ -290,6 +268,9 @@ def school_metrics(position: NDArray[np.float64], heading: NDArray[np.float64], 
         for i in range(n):
             depth[i] = min(max(offset[i, 2] + radius, 0.0), side)
 
+    mean_unit, mean_momentum = _mean_row(unit), _mean_row(momentum)
+    polarization = min(_length(mean_unit[0], mean_unit[1], mean_unit[2]), 1.0)
+    rotation = min(_length(mean_momentum[0], mean_momentum[1], mean_momentum[2]), 1.0)
     distances = nearest_distances(point, box)
 
     cohesion = _value_entropy(distances[:, 0], 0.0, 0.5 * side, 25) if n >= 2 else UNDEFINED
@@ -310,10 +291,10 @@ def school_metrics(position: NDArray[np.float64], heading: NDArray[np.float64], 
     )
     return np.array(
         [
-            order[0],
-            order[1],
-            order[2],
-            order[3],
+            polarization,
+            rotation,
+            math.sqrt(mean_square),
+            max(polarization, rotation),
             cohesion,
             headings,
             depths,
@@ -324,6 +305,33 @@ def school_metrics(position: NDArray[np.float64], heading: NDArray[np.float64], 
             min(index, 1.0),
         ]
     )
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def order_parameters(position: NDArray[np.float64], heading: NDArray[np.float64], box: float) -> NDArray[np.float64]:
+    """Return the first four numbers of :func:`school_metrics`, bit for bit, in time O(N) and without further memory."""
+    n = position.shape[0]
+    ux, uy, uz, cx, cy, cz = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    for i in range(n):
+        length = _length(heading[i, 0], heading[i, 1], heading[i, 2])
+        ux, uy, uz = ux + heading[i, 0] / length, uy + heading[i, 1] / length, uz + heading[i, 2] / length
+        x, y, z = position[i, 0], position[i, 1], position[i, 2]
+        cx, cy, cz = cx + (0.0 if x == box else x), cy + (0.0 if y == box else y), cz + (0.0 if z == box else z)
+    cx, cy, cz = cx / n, cy / n, cz / n
+    mx, my, mz, mean_square = 0.0, 0.0, 0.0, 0.0
+    for i in range(n):
+        x, y, z = position[i, 0], position[i, 1], position[i, 2]
+        x, y, z = (0.0 if x == box else x) - cx, (0.0 if y == box else y) - cy, (0.0 if z == box else z) - cz
+        distance = _length(x, y, z)
+        mean_square += distance * distance / n
+        scale = 1.0 if distance < _LEAST_LENGTH else distance
+        x, y, z = x / scale, y / scale, z / scale
+        length = _length(heading[i, 0], heading[i, 1], heading[i, 2])
+        u, v, w = heading[i, 0] / length, heading[i, 1] / length, heading[i, 2] / length
+        mx, my, mz = mx + (y * w - z * v), my + (z * u - x * w), mz + (x * v - y * u)
+    polarization = min(_length(ux / n, uy / n, uz / n), 1.0)
+    rotation = min(_length(mx / n, my / n, mz / n), 1.0)
+    return np.array([polarization, rotation, math.sqrt(mean_square), max(polarization, rotation)])
 
 
 Definition = Callable[[NDArray[np.float64], NDArray[np.float64], float], NDArray[np.float64]]

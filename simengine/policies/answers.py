@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -17,6 +18,7 @@ from simengine.compile.kernel import Kernel
 from simengine.compile.state import PopulationState, State
 from simengine.errors import InputError, RunError, nearest
 from simengine.random.streams import Draws
+from simengine.scenario.parameters import shown
 from simengine.scenario.phases import Decision
 from simengine.scenario.scenario import Scenario, active
 
@@ -109,7 +111,11 @@ def checked(policies: Mapping[str, Any] | None, scenario: Scenario) -> dict[str,
     """Policies by decision, each a tuple; ``InputError`` for a decision that does not exist."""
     decisions = labelled(scenario)
     found: dict[str, tuple[Policy, ...]] = {}
+    if policies is not None and not isinstance(policies, Mapping):
+        raise InputError(f"policies: got {shown(policies)}, allowed is a dict of policies by 'population.decision'")
     for name, given in (policies or {}).items():
+        if not isinstance(name, str):
+            raise InputError(f"policies: got {shown(name)}, allowed are names of decisions, 'population.decision'")
         label = name if "." in name else next((known for known in decisions if known.split(".")[1] == name), name)
         if label not in decisions:
             known = f"; decisions: {', '.join(decisions)}" if decisions else "; the scenario has no decisions"
@@ -117,11 +123,12 @@ def checked(policies: Mapping[str, Any] | None, scenario: Scenario) -> dict[str,
         listed = given if isinstance(given, tuple | list) else (given,)
         for policy in listed:
             if not isinstance(policy, Policy) and not callable(policy):
-                raise InputError(f"policy of {name!r}: give a callable or simengine.Policy(...), not {policy!r}")
+                raise InputError(f"policy of {name!r}: give a callable or simengine.Policy(...), not {shown(policy)}")
         found[label] = tuple(policy if isinstance(policy, Policy) else Policy(policy) for policy in listed)
         for policy in found[label]:
-            if policy.share is not None and not 0 <= policy.share <= 1:
-                raise InputError(f"policy of {name!r}: a share is between 0 and 1, not {policy.share!r}")
+            share: Any = policy.share
+            if share is not None and not (isinstance(share, Real) and 0 <= share <= 1):
+                raise InputError(f"policy of {name!r}: a share is between 0 and 1, not {shown(share)}")
     return found
 
 

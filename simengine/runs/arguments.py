@@ -38,10 +38,10 @@ def checked_threads(threads: Any) -> int | None:
 def checked_order(storage_order: Any) -> StorageOrder:
     """Return a storage order; ``InputError`` for anything else."""
     for known in STORAGE_ORDERS:
-        if storage_order == known:
+        if isinstance(storage_order, str) and storage_order == known:
             return known
     allowed = ", ".join(map(repr, STORAGE_ORDERS))
-    hint = nearest(str(storage_order), STORAGE_ORDERS)
+    hint = nearest(storage_order, STORAGE_ORDERS) if isinstance(storage_order, str) else ""
     raise InputError(f"storage_order: got {shown(storage_order)}, allowed is {allowed}{hint}")
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from simengine.errors import InputError
 from simengine.scenario.interventions import Intervention
+from simengine.scenario.parameters import shown
 from simengine.scenario.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def check_schedule(given: Any, scenario: Scenario, steps: int | None) -> tuple[I
     for item in listed:
         if not isinstance(item, Intervention):
             raise InputError(
-                f"interventions: got {item!r:.80}; give a list of simengine.at(...) and simengine.every(...)"
+                f"interventions: got {shown(item)}; give a list of simengine.at(...) and simengine.every(...)"
             )
         scenario.declaration.parameters.check_names(item.changes)
         if steps is not None and item.first >= steps:

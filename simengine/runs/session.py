@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from simengine.compile import target
 from simengine.errors import InputError
 from simengine.runs.engine import Engine, StorageOrder
+from simengine.runs.interrupts import InterruptedBetweenSteps, waiting_interrupts
 from simengine.runs.layout import layout_of, start_values
 from simengine.runs.recipe import Recipe
 from simengine.runs.recorder import Recorder
@@ -87,19 +88,25 @@ class Session:
         self._latest = 0
 
     def advance(self, goal: int, bar: Bar, *, last: bool) -> None:
-        """Go on to step ``goal``, or to where a stop condition holds; ``last`` if the run ends there."""
+        """Go on to step ``goal``, or to where a stop condition holds; ``last`` if the run ends there.
+
+        An interrupt is heard between steps and leaves a checkpoint.
+        """
         before, begun = self.wall_seconds, time.perf_counter()
-        while True:
-            step = self.engine.step
-            ended = step >= goal or self.engine.stop_reason is not None
-            self.wall_seconds = before + time.perf_counter() - begun
-            self._checkpoint(ended and last)
-            self.recorder.record(last=ended and last)
-            bar.update(step)
-            if ended:
-                break
-            self.depart()
-            self.engine.advance(bar.limited(step, self._next(step, goal)))
+        with waiting_interrupts() as interrupted:
+            while True:
+                step = self.engine.step
+                ended = step >= goal or self.engine.stop_reason is not None
+                self.wall_seconds = before + time.perf_counter() - begun
+                self._checkpoint(ended and last, interrupted())
+                if interrupted():
+                    raise InterruptedBetweenSteps
+                self.recorder.record(last=ended and last)
+                bar.update(step)
+                if ended:
+                    break
+                self.depart()
+                self.engine.advance(bar.limited(step, self._next(step, goal)))
         self.wall_seconds = before + time.perf_counter() - begun
 
     def depart(self) -> None:
@@ -115,15 +122,15 @@ class Session:
 
     # -- checkpoints ---------------------------------------------------------------------------------------------
 
-    def _checkpoint(self, end: bool) -> None:
+    def _checkpoint(self, end: bool, interrupted: bool) -> None:
         step = self.engine.step
         if self._path is None or step == self._latest:
             return
         if self._checkpoint_every is not None:
-            due = end or step % self._checkpoint_every == 0
+            due = interrupted or end or step % self._checkpoint_every == 0
         else:
             moment, cost = self._checkpointed
-            due = time.monotonic() - moment > max(BETWEEN_CHECKPOINTS, cost / LARGEST_SHARE)
+            due = interrupted or time.monotonic() - moment > max(BETWEEN_CHECKPOINTS, cost / LARGEST_SHARE)
         if due:
             begun = time.monotonic()
             self.save(self._path)

@@ -14,6 +14,7 @@ from simengine.errors import InputError, RunError, nearest
 from simengine.runs import registry
 from simengine.runs.arguments import MOST_STEPS, checked_order, checked_path, checked_threads, whole_number
 from simengine.runs.engine import StorageOrder
+from simengine.runs.interrupts import InterruptedBetweenSteps
 from simengine.runs.layout import AXES
 from simengine.runs.progress import CompileNotice, Progress
 from simengine.runs.recipe import Recipe
@@ -21,6 +22,7 @@ from simengine.runs.schedule import carry_out as intervene
 from simengine.runs.schedule import check_schedule
 from simengine.runs.session import Session, make_engine, opening, start_variables
 from simengine.scenario.interventions import Intervention, at
+from simengine.scenario.parameters import shown
 from simengine.scenario.scenario import Scenario
 from simengine.scenario.stop import Consensus, Extinct, Stop, Unchanged, When, stop_when
 from simengine.store.memory import MemoryWriter
@@ -92,8 +94,8 @@ class Simulation:
         Raises
         ------
         RunError
-            When a step cannot be taken. After that, or when a step is interrupted, the simulation cannot go on; what
-            was recorded before is still there.
+            When a step cannot be taken. The simulation cannot go on after that; what was recorded before is still
+            there. (An interrupt, Ctrl-C or a notebook's stop button, is heard between steps, and it can go on.)
         """
         goal = self.steps + whole_number("n", n, 0, MOST_STEPS)
         if n and not self._prepared:
@@ -112,7 +114,11 @@ class Simulation:
         """Do something that leaves agents between two states when it fails."""
         self._check_whole()
         self._broken = True
-        yield
+        try:
+            yield
+        except InterruptedBetweenSteps:
+            self._broken = False
+            raise
         self._broken = False
 
     def _check_whole(self) -> None:
@@ -136,7 +142,7 @@ class Simulation:
         stop = condition if isinstance(condition, Unchanged | Consensus | Extinct | When) else None
         if stop is None:
             if not callable(condition):
-                raise InputError(f"run_until: got {condition!r:.80}, allowed is a function or a stop condition")
+                raise InputError(f"run_until: got {shown(condition)}, allowed is a function or a stop condition")
             stop = stop_when(condition)
         self._check_known(stop)
         limit = MOST_STEPS if at_most is None else whole_number("at_most", at_most, 0, MOST_STEPS)

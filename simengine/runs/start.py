@@ -98,8 +98,11 @@ def _from_mapping(scenario: type[Scenario], given: Mapping[str, Any]) -> Start:
 
 
 def _array(given: Mapping[str, Any], key: str, what: str) -> NDArray[Any]:
+    value = given[key]
+    if np.ma.is_masked(value):
+        raise InputError(f"start: {what} has masked values; give one for every agent")
     try:
-        return np.asarray(given[key])
+        return np.asarray(value)
     except (ValueError, TypeError) as error:
         raise InputError(f"start: {what} is no array: {' '.join(str(error).split())}") from None
 

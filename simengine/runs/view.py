@@ -127,10 +127,16 @@ def chosen(names: Iterable[str], offered: Mapping[str, Any], what: str) -> dict[
 
 def named(function: Callable[..., Any], offered: Mapping[str, Any], what: str) -> dict[str, Any]:
     """The arguments of a function, by name."""
-    names = [
-        n for n, p in inspect.signature(function).parameters.items() if p.kind is not inspect.Parameter.VAR_KEYWORD
-    ]
-    return chosen(names, offered, f"{what}: {getattr(function, '__name__', 'apply')}")
+    called = getattr(function, "__name__", "apply")
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        raise ScenarioError(f"{what}: {called} does not say what arguments it takes; give a Python function") from None
+    for name, parameter in parameters.items():
+        if parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
+            raise ScenarioError(f"{what}: {called}() takes {name} by its position only; it is given by its name")
+    names = [n for n, p in parameters.items() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+    return chosen(names, offered, f"{what}: {called}")
 
 
 def fill_start(scenario: Scenario, state: State, seed: int) -> None:

@@ -9,6 +9,7 @@ from typing import Any, overload
 
 from simengine.errors import InputError, ScenarioError
 from simengine.scenario.observables import Observable, Strided
+from simengine.scenario.parameters import shown
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,10 @@ class Intervention:
         return self.step if self.step is not None and self.step > step else None
 
     def __str__(self) -> str:
-        when = f"at({self.step})" if self.stride is None else f"every({self.stride})"
-        what = [f"{name}={value!r}" for name, value in self.changes.items()]
+        when = f"at({shown(self.step)})" if self.stride is None else f"every({shown(self.stride)})"
+        what = [f"{name}={shown(value)}" for name, value in self.changes.items()]
         if self.apply is not None:
-            what.append(f"apply={getattr(self.apply, '__name__', repr(self.apply))}")
+            what.append(f"apply={getattr(self.apply, '__name__', shown(self.apply))}")
         return f"{when[:-1]}, {', '.join(what)})"
 
 
@@ -98,9 +99,9 @@ def every(
 
 def _steps(name: str, steps: Any, low: int, apply: Any, changes: Mapping[str, Any]) -> int:
     if isinstance(steps, bool) or not isinstance(steps, Integral) or steps < low:
-        raise InputError(f"{name}(): got {steps!r}, allowed is a whole number of steps, at least {low}")
+        raise InputError(f"{name}(): got {shown(steps)}, allowed is a whole number of steps, at least {low}")
     if apply is not None and not callable(apply):
-        raise InputError(f"{name}({steps}): apply= takes a function, not {apply!r}")
+        raise InputError(f"{name}({shown(steps)}): apply= takes a function, not {shown(apply)}")
     if apply is None and not changes:
-        raise InputError(f"{name}({steps}) changes nothing: name parameters with new values, or give apply=")
+        raise InputError(f"{name}({shown(steps)}) changes nothing: name parameters with new values, or give apply=")
     return int(steps)

@@ -154,19 +154,23 @@ class ParameterSet:
 
     def _refusal(self, parameter: Parameter, given: Any) -> InputError:
         allowed = parameter.allowed
-        if parameter.base_type is float and str(given).strip().lower().lstrip("+-") in {"nan", "inf", "infinity"}:
+        text = given if isinstance(given, str) else shown(given)
+        if parameter.base_type is float and text.strip().lower().lstrip("+-") in {"nan", "inf", "infinity"}:
             allowed = f"a finite {allowed}"
         elif parameter.base_type is int and isinstance(given, int) and not LOWEST_INT <= given <= HIGHEST_INT:
             allowed = f"a 64-bit {allowed}"
-        hint = nearest(str(given), map(str, parameter.options)) if parameter.options else ""
+        hint = nearest(text, map(str, parameter.options)) if parameter.options else ""
         return InputError(
             f"parameter {parameter.name!r} of {self.owner}: got {shown(given)}, allowed is {allowed}{hint}"
         )
 
 
 def shown(value: Any) -> str:
-    """Return a value in one short line, for messages."""
-    text = " ".join(reprlib.repr(value).split())
+    """Return a value in one short line, for messages; its type where it cannot be shown."""
+    try:
+        text = " ".join(reprlib.repr(value).split())
+    except Exception:
+        text = f"<{type(value).__name__}>"
     return text if len(text) <= SHOWN_LENGTH else f"{text[: SHOWN_LENGTH - 3]}..."
 
 

@@ -145,6 +145,8 @@ def _write(path: Path, arrays: list[NDArray[Any]], metadata: bytes) -> None:
 
 def _read(file: Path, run: str | None) -> Checkpoint | None:
     try:
+        if not file.is_file():
+            return None
         with zipfile.ZipFile(file) as archive:
             metadata = json.loads(archive.read(_METADATA))
             if metadata["format"] != _FORMAT or run not in (None, metadata["run"]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -102,8 +103,17 @@ def make_folder_whole(path: Path, fill: Callable[[Path], None]) -> None:
     fsync(path.parent)
 
 
+def read_bytes(path: Path) -> bytes:
+    """Return what a file holds; ``OSError`` for a pipe in its place, which would be waited for."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(errno.EINVAL, "it is no ordinary file")
+    return path.read_bytes()
+
+
 def is_netcdf(path: Path) -> bool:
     """Whether a file begins as a NetCDF file does."""
+    if not path.is_file():
+        return False
     with path.open("rb") as file:
         return file.read(8).startswith((b"\x89HDF\r\n\x1a\n", b"CDF"))
 

@@ -16,7 +16,7 @@ from simengine.errors import StoreError
 from simengine.store import netcdf
 from simengine.store.attributes import plain
 from simengine.store.dataset import global_attributes
-from simengine.store.files import PARTS_SUFFIX, damage_errors, parts_of, write_bytes
+from simengine.store.files import PARTS_SUFFIX, damage_errors, parts_of, read_bytes, write_bytes
 from simengine.store.layout import Layout
 from simengine.store.segments import missing_in, opened_segment, write_segment
 
@@ -84,7 +84,7 @@ def read_header(parts: Path) -> Header:
     """
     file = parts / HEADER
     try:
-        text = file.read_bytes()
+        text = read_bytes(file)
     except (FileNotFoundError, NotADirectoryError):
         raise StoreError(f"{parts} holds no run: there is no {HEADER} in it") from None
     except OSError as error:

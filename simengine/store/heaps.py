@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Iterator
 
 from simengine.errors import StoreError
 from simengine.store.files import damage_errors
 
 _FILE_MAGIC = b"\x89HDF\r\n\x1a\n"
-_HEAP_MAGIC = b"GCOL\x01"
+# Signature, version, three zeros: no text of a run file holds these, and compressed data never by chance.
+_HEAP_MAGIC = b"GCOL\x01\0\0\0"
 _HEAP_HEADER = 16
 _OBJECT_HEADER = 16
 _SEARCHED = 1 << 30
@@ -28,30 +28,22 @@ def check_heaps(path: str | os.PathLike[str]) -> None:
         if file.read(len(_FILE_MAGIC)) != _FILE_MAGIC:
             return
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            for start in _heaps(content):
-                if not _moves_on(content, start):
-                    raise StoreError(f"{path} is damaged: its heap at byte {start} is no chain")
+            size = len(content)
+            for first, last in ((0, min(size, _SEARCHED)), (max(_SEARCHED, size - _SEARCHED), size)):
+                start = content.find(_HEAP_MAGIC, first, last)
+                while start >= 0:
+                    start = content.find(_HEAP_MAGIC, _end_of_heap(path, content, start), last)
 
 
-def _heaps(content: mmap.mmap) -> Iterator[int]:
-    size = len(content)
-    for first, end in ((0, min(size, _SEARCHED)), (max(_SEARCHED, size - _SEARCHED), size)):
-        start = content.find(_HEAP_MAGIC, first, end)
-        while start >= 0:
-            yield start
-            start = content.find(_HEAP_MAGIC, start + 1, end)
-
-
-def _moves_on(content: mmap.mmap, start: int) -> bool:
+def _end_of_heap(path: str | os.PathLike[str], content: mmap.mmap, start: int) -> int:
     size = int.from_bytes(content[start + 8 : start + _HEAP_HEADER], "little")
     end, place = start + size, start + _HEAP_HEADER
-    if end > len(content):
-        return False
-    while place + _OBJECT_HEADER <= end:
+    step = _OBJECT_HEADER
+    while place + _OBJECT_HEADER <= end <= len(content) and step >= _OBJECT_HEADER:
         index = int.from_bytes(content[place : place + 2], "little")
         length = int.from_bytes(content[place + 8 : place + _OBJECT_HEADER], "little")
         step = _OBJECT_HEADER + (length + 7) // 8 * 8 if index else length
-        if step < _OBJECT_HEADER or place + step > end:
-            return False
         place += step
-    return True
+    if step < _OBJECT_HEADER or not start + _HEAP_HEADER <= place <= end <= len(content):
+        raise StoreError(f"{path} is damaged: its heap at byte {start} is no chain")
+    return end

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from simengine.errors import StoreError
 from simengine.store import netcdf
-from simengine.store.files import damage_errors, write_bytes
+from simengine.store.files import damage_errors, read_bytes, write_bytes
 from simengine.store.layout import STEP_OF, Layout
 
 _MISSING = "missing_values_in"
@@ -105,7 +105,7 @@ def opened_segment(parts: Path, number: int) -> Iterator[netCDF4.Dataset]:
     """
     path = segment_path(parts, number)
     try:
-        content = path.read_bytes()
+        content = read_bytes(path)
     except FileNotFoundError:
         raise StoreError(f"{path.name} of {parts} is missing") from None
     except OSError as error:

@@ -4,11 +4,14 @@ import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import simengine
 from simengine.diagnostics.calibrated import CALIBRATED_NAMES, ENTROPIES
 from simengine.diagnostics.calibration import calibrate
 from simengine.diagnostics.observables import ORDER_PARAMETERS, School
+from simengine.diagnostics.schooling import measure, order_parameters, school_metrics
 from simengine.errors import ScenarioError
 
 H = [f"calibrated_{name}" for name in ENTROPIES]
@@ -61,6 +64,18 @@ def test_a_run_records_what_calibrate_gives_for_its_agents(space):
     for name, measured in expected.items():
         assert float(run[name][-1]) == measured.value
         assert float(run[f"{name}_null_sd"][-1]) == measured.null_sd
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.booleans())
+def test_order_parameters_alone_have_the_bits_of_those_measured_with_the_entropies(seed, n, periodic):
+    rng = np.random.default_rng(seed)
+    position, heading = 5.0 * rng.random((n, 3)), rng.normal(size=(n, 3))
+    position[rng.random((n, 3)) < 0.05] = 5.0
+    side = 5.0 if periodic else np.inf
+    alone = order_parameters(position, heading, side)
+    np.testing.assert_array_equal(alone, school_metrics(position, heading, side)[: len(ORDER_PARAMETERS)])
+    assert tuple(measure(position, heading, 5.0, "order-parameters")) == ORDER_PARAMETERS
 
 
 class FewAgents:

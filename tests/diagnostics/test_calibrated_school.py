@@ -153,7 +153,7 @@ def test_standard_errors_are_the_scatter_of_independent_agents():
     ratio = np.sqrt((errors**2).mean(axis=0)) / values.std(axis=0)
     # A scatter from 400 draws has a relative error of 4 %. The rest: the axis of H2 is itself found from the agents,
     # nearest neighbours and the entropies in the index are not independent.
-    assert (ratio > 0.65).all() and (ratio < 1.4).all(), dict(zip(CALIBRATED_NAMES, ratio, strict=True))
+    assert ((ratio > 0.65) & (ratio < 1.4)).all(), dict(zip(CALIBRATED_NAMES, ratio, strict=True))
 
 
 # -- what the numbers say ----------------------------------------------------------------------------------------
@@ -237,7 +237,8 @@ def test_entropies_without_enough_agents_are_missing_not_one_half(n, space):
 
 def test_a_school_at_one_point_has_neither_shape_nor_index():
     found = calibrate(np.full((9, 3), 0.1), state(np.random.default_rng(13), 9)[1], 10.0)
-    assert np.isnan(found[H[6]].value) and np.isnan(found["calibrated_order_index"].value)
+    assert np.isnan(found[H[6]].value)
+    assert np.isnan(found["calibrated_order_index"].value)
     assert found["calibrated_spread"].value == pytest.approx(0.0, abs=1e-15)
     assert found[H[0]].value == found[H[4]].value == 0.0
 

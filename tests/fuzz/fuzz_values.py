@@ -106,12 +106,13 @@ class Stubborn:
 
 TEXTS = [
     "", " ", "nan", "inf", "-inf", "none", "None", "null", "true", "1", "1.5", "1e400", "0x10", "1_0", "٣", "½", "1,5",
-    "quik", "slow\n", "a\nb", "a\0b", "\x1b[31mred", "\u202eabc", "ä" * 40, "x" * 10_000, "🐟", "%s{}", "--help", "=", "'\"",
-    "\udcff", "[bold]x[/bold]", "[/]", "../..", "$HOME", "simengine: x",
+    "quik", "slow\n", "a\nb", "a\0b", "\x1b[31mred", "\u202eabc", "ä" * 40, "x" * 10_000, "🐟", "%s{}", "--help", "=",
+    "'\"",     "\udcff", "[bold]x[/bold]", "[/]", "../..", "$HOME", "simengine: x",
 ]  # fmt: skip
 ODD: list[Any] = [
     math.nan, math.inf, -math.inf, -0.0, 0, -1, 1, 2, 0.5, 1e308, -1e308, 5e-324, 10**30, -(10**30), 2**63, 2**63 - 1,
-    -(2**63), 2**64, 10**5000, 1e17, True, False, None, b"", b"3", b"\xff\n", bytearray(b"x"), [], [1], (), {}, {"a": 1},
+    -(2**63), 2**64, 10**5000, 1e17, True, False, None, b"", b"3", b"\xff\n", bytearray(b"x"), [], [1], (), {},
+    {"a": 1},
     set(), frozenset(), range(3), object(), Ellipsis, NotImplemented, int, len, 1j, decimal.Decimal("0.1"),
     decimal.Decimal("sNaN"), fractions.Fraction(1, 3), datetime.date(2020, 1, 1), Path("x"), Colour.RED, Whole(2),
     Unspeakable(), Stubborn(), lambda: 1, np.float64(0.5), np.float32(0.25), np.float16(1), np.longdouble("1e400"),
@@ -123,7 +124,8 @@ ODD: list[Any] = [
 
 # No text with a slash (a path anywhere in the file system), nor a number of steps that would take years.
 letters = st.text(
-    st.characters(exclude_characters="/\\", exclude_categories=()) | st.sampled_from("\0\n\r\t\x1b\u2028=,:-. \"'0123456789"),
+    st.characters(exclude_characters="/\\", exclude_categories=())
+    | st.sampled_from("\0\n\r\t\x1b\u2028=,:-. \"'0123456789"),
     max_size=12,
 ).filter(lambda text: bounded(text))  # fmt: skip
 texts = st.sampled_from(TEXTS) | letters
@@ -134,7 +136,13 @@ numbers = (
     | st.sampled_from(np.arange(3).astype(">i2").tolist())
 )
 # By number, since the strategies of hypothesis hash what they choose from.
-odd = st.integers(0, len(ODD) - 1).map(ODD.__getitem__) | texts | numbers | st.binary(max_size=4) | st.lists(st.integers(0, 3), max_size=3)
+odd = (
+    st.integers(0, len(ODD) - 1).map(ODD.__getitem__)
+    | texts
+    | numbers
+    | st.binary(max_size=4)
+    | st.lists(st.integers(0, 3), max_size=3)
+)
 
 
 def bounded(value: Any, most: float = 5) -> bool:
@@ -191,7 +199,9 @@ def misspelt(names: list[str]) -> st.SearchStrategy[str]:
     """A name that is not quite one of these, or a keyword of something else."""
     cut = st.sampled_from(names).map(lambda name: name[:-1])
     twice = st.sampled_from(names).map(lambda name: name[0] + name)
-    others = st.sampled_from(["", " ", "self", "class", "given", "values", "at", "apply", "design", "n", "a b", "🐟", "x\ny"])
+    others = st.sampled_from(
+        ["", " ", "self", "class", "given", "values", "at", "apply", "design", "n", "a b", "🐟", "x\ny"]
+    )
     return cut | twice | others | letters
 
 

@@ -7,6 +7,7 @@ without numba's threads, which do not survive a fork.
 from __future__ import annotations
 
 import builtins
+import errno
 import functools
 import io
 import itertools
@@ -173,6 +174,23 @@ def carry_out(case: str, path: Path | None, **changed: Any) -> Any:
         file = Path(folder) / "moods.py"
         file.write_text(OWN)
         return simengine.run(**{**options, "scenario": file, "policies": policies_of(case)})
+
+
+@contextmanager
+def full_after(calls: int) -> Iterator[None]:
+    """Let the disk be full from so many calls of fsync on."""
+    original, count = os.fsync, iter(range(10**9))
+
+    def fsync(descriptor: int) -> None:
+        if next(count) >= calls:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        original(descriptor)
+
+    os.fsync = fsync
+    try:
+        yield
+    finally:
+        os.fsync = original
 
 
 # -- moments ------------------------------------------------------------------------------------------------------

@@ -357,6 +357,17 @@ class Queue(Scenario):
     observe = [spread]
 
 
+class Mortal(Scenario):
+    """Agents die by chance; ``immortal``: the agent with id 0 does not."""
+
+    immortal: bool = param(False)
+    agents = population(30, capacity=30, value=field(float))
+
+    @update(agents)
+    def die(me, new, draw, p):
+        new.alive[me] = (p.immortal and me == 0) or not draw.chance("death", 0.1)
+
+
 @observable
 def value_of_first(agents: Any) -> float:
     """Value of the agent with the lowest id."""
@@ -398,6 +409,11 @@ def test_an_agent_that_is_special_is_found_among_draws() -> None:
     text = failing(relabelling_invariant, Trade, miser=True)
     assert text.startswith("Trade: what happens from step 10 to 20 depends on who has which id: agents.value of id ")
     assert " id 0 (dealt " in text or "(dealt 0) is " in text
+
+
+def test_an_agent_that_never_dies_is_found() -> None:
+    relabelling_invariant(Mortal, steps=40)
+    assert "agents.alive of id " in failing(relabelling_invariant, Mortal, steps=40, immortal=True)
 
 
 @pytest.mark.parametrize("drawn", [False, True])
