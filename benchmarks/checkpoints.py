@@ -82,7 +82,7 @@ def main() -> None:
             "steps": steps, "seconds_without": plain, "ratios": ratios, "shares": shares, "milliseconds_each": costs,
         }  # fmt: skip
         medians = [statistics.median(values) for values in (plain, ratios, shares, costs)]
-        print("{:9}{:9}{:12.3f}{:16.3f}{:22.3f}{:9.2f}".format(agents, steps, *medians), flush=True)
+        print("{:9}{:9}{:12.3f}{:16.3f}{:13.3f}{:9.2f}".format(agents, steps, *medians), flush=True)
         RESULTS.write_text(json.dumps(results, indent=1) + "\n")
 
 

@@ -23,10 +23,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from simengine.arrays import vector
+from simengine.arrays.jit import njit
 from simengine.errors import InputError
 
 AXES = 3

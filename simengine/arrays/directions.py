@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
+from simengine.arrays.jit import njit
 
 inlined = njit(cache=True, nogil=True, error_model="numpy", forceinline=True)
 

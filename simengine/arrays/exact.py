@@ -17,10 +17,10 @@ import math
 from fractions import Fraction
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from simengine.arrays.jit import njit
 from simengine.errors import InputError
 
 LIMBS = 69
@@ -52,13 +52,13 @@ Accumulator = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy")
 def new_accumulator() -> Any:
     """Return an accumulator that holds zero: ``int64`` of length ``SIZE``."""
     return np.zeros(SIZE, np.int64)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy")
 def propagate(acc: Any) -> None:
     """Move carries up until every limb but the last is within ``[0, 2**32)``: one form per value."""
     carry = np.int64(0)
@@ -70,7 +70,7 @@ def propagate(acc: Any) -> None:
     acc[PENDING] = 1
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy")
 def _deposit(acc: Any, number: Any, position: Any) -> None:
     """Add ``number * 2**position`` units, ``|number| < 2**62``; the caller counts it with :func:`_count`."""
     limb = position >> 5
@@ -82,7 +82,7 @@ def _deposit(acc: Any, number: Any, position: Any) -> None:
     acc[limb + 2] += upper >> 32
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy")
 def _count(acc: Any, deposits: Any) -> None:
     """Note that many deposits, and move carries up before they can overflow a limb."""
     acc[PENDING] += deposits
@@ -90,7 +90,7 @@ def _count(acc: Any, deposits: Any) -> None:
         propagate(acc)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy")
 def _add_uncounted(acc: Any, x: Any) -> None:
     bits = np.float64(x).view(np.int64)
     exponent = (bits >> 52) & 0x7FF
@@ -108,14 +108,14 @@ def _add_uncounted(acc: Any, x: Any) -> None:
         _deposit(acc, ((number | (normal << 52)) ^ sign) - sign, exponent - normal)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy")
 def add(acc: Any, x: Any) -> None:
     """Add one ``float64``, exactly; infinities and not-a-number are counted."""
     _add_uncounted(acc, x)
     _count(acc, 1)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy")
 def _add_block(acc: Any, x: Any) -> None:
     """Add at most 1024 numbers, as two integer sums where all fit a window of 93 bits below the largest."""
     largest = np.int64(0)
@@ -150,14 +150,14 @@ def _add_block(acc: Any, x: Any) -> None:
         _count(acc, x.size)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy")
 def add_array(acc: Any, x: Any) -> None:
     """Add every number of a one-dimensional ``float64`` array, exactly."""
     for start in range(0, x.size, _BLOCK):
         _add_block(acc, x[start : start + _BLOCK])
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy")
 def _split(x: Any) -> Any:
     """Return the upper 26 bits of a number and what is left (Veltkamp 1968); ``|x| < 2**996``."""
     spread = 134217729.0 * x
@@ -165,7 +165,7 @@ def _split(x: Any) -> Any:
     return upper, x - upper
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy")
 def two_product(x: Any, y: Any) -> Any:
     """Return ``x * y`` rounded and the rounding error (Dekker 1971), whose sum is the product.
 
@@ -190,7 +190,7 @@ def two_product(x: Any, y: Any) -> Any:
     return product, error
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy")
 def add_product(acc: Any, x: Any, y: Any) -> None:
     """Add ``x * y`` without rounding it, in the range of :func:`two_product`; order-free outside it too."""
     product, error = two_product(x, y)
@@ -198,7 +198,7 @@ def add_product(acc: Any, x: Any, y: Any) -> None:
     add(acc, error)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy")
 def add_products(acc: Any, x: Any, y: Any) -> None:
     """Add ``x[i] * y[i]`` of two 1-D ``float64`` arrays of equal length, as :func:`add_product` does."""
     products = np.empty(min(_BLOCK, x.size))
@@ -212,7 +212,7 @@ def add_products(acc: Any, x: Any, y: Any) -> None:
         _add_block(acc, errors[: x_block.size])
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy")
 def merge(acc: Any, other: Any) -> None:
     """Add another accumulator's sum to ``acc``; ``other`` is left as it is."""
     if acc[PENDING] + other[PENDING] >= _MOST_PENDING:
@@ -221,7 +221,7 @@ def merge(acc: Any, other: Any) -> None:
         acc[i] += other[i]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy")
 def rounded(acc: Any) -> Any:
     """Return the sum as the nearest ``float64``, ties to even; infinite where it exceeds the largest.
 

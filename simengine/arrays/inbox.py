@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from simengine.arrays.exact import add, new_accumulator, rounded
+from simengine.arrays.jit import njit
 from simengine.random.draws import bits_pair
 
 jit = njit(cache=True, nogil=True, error_model="numpy")

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from simengine.arrays.jit import njit
 
 jit = njit(cache=True, nogil=True, error_model="numpy")
 

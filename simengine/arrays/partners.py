@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from simengine.arrays.jit import njit
 from simengine.random.draws import bits, integer_block, uniform_block
 
 jit = njit(cache=True, nogil=True, error_model="numpy")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numba import njit
+from simengine.arrays.jit import njit
 
 jit = njit(cache=True, nogil=True, error_model="numpy")
 

@@ -10,9 +10,9 @@ the state at the start of the phase and from what the agents did, not from stora
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from simengine.arrays import cells, vector
+from simengine.arrays.jit import njit
 
 jit = njit(cache=True, nogil=True, error_model="numpy")
 inlined = njit(cache=True, nogil=True, error_model="numpy", forceinline=True)

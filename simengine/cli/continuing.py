@@ -13,10 +13,11 @@ from simengine.cli import settings, summary
 from simengine.cli.failures import explained
 from simengine.cli.output import console, paragraph, print_json, table
 from simengine.errors import InputError
+from simengine.runs.continuing import run_path
 from simengine.runs.recipe import recall_scenario
 from simengine.scenario.scenario import Scenario
 from simengine.store.attributes import decode_attributes
-from simengine.store.files import PARTS_SUFFIX, parts_of
+from simengine.store.files import parts_of
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class BranchRequest:
 def resume(path: Path, keywords: Mapping[str, Any], as_json: bool) -> None:
     """Finish a run and print its summary; one that is finished is only said to be."""
     begun = time.perf_counter()
-    path = path.with_name(path.name.removesuffix(PARTS_SUFFIX)) if path.name.endswith(PARTS_SUFFIX) else path
+    path = run_path(path)
     was_finished = path.is_file() and not parts_of(path).is_dir()
     with explained(path):
         dataset = simengine.resume(path, **keywords)
@@ -69,7 +70,7 @@ def rerun(path: Path, keywords: Mapping[str, Any], as_json: bool) -> bool:
 def branch(request: BranchRequest) -> None:
     """Let a run take another course and print its summary."""
     begun = time.perf_counter()
-    path = request.path
+    path = run_path(request.path)
     if not path.is_file():
         hint = f"; its run is not finished: simengine resume {path}" if parts_of(path).is_dir() else ""
         raise InputError(f"there is no run file {str(path)!r}{hint}")

@@ -18,13 +18,18 @@ from simengine.cli.templates import SCENARIO, TEST
 from simengine.errors import InputError
 from simengine.store.files import TEMPORARY_SUFFIX
 
+LONGEST_NAME = 200
+
 
 def begin(name: str, folder: Path, force: bool) -> None:
     """Write both files, or nothing, and say what can be done with them."""
     check_name(name, folder)
-    if not folder.is_dir():
-        reason = "is a file, not a folder" if folder.exists() else "does not exist; make it first"
-        raise InputError(f"cannot write to {str(folder)!r}: it {reason}")
+    try:
+        reason = "" if folder.is_dir() else "it is a file, not a folder" if folder.exists() else "make it first"
+    except OSError as error:
+        reason = str(error.strerror)
+    if reason:
+        raise InputError(f"cannot write to {str(folder)!r}: {reason}")
     texts = {folder / f"{name}.py": SCENARIO, folder / f"test_{name}.py": TEST}
     for path in texts:
         if path.is_dir():
@@ -53,6 +58,8 @@ def check_name(name: str, folder: Path) -> None:
         raise InputError(f"{name!r} is an installed scenario: choose another name")
     if name in sys.stdlib_module_names or _is_installed(name, folder):
         raise InputError(f"{name!r} is a Python module, which the new file would hide: choose another name")
+    if len(name) > LONGEST_NAME:
+        raise InputError(f"{name!r} is too long: {allowed}")
     if not cls.isidentifier() or cls in simengine.__all__:
         raise InputError(f"{name!r} is no name for a scenario, whose class would be called {cls!r}: {allowed}")
 

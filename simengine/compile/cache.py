@@ -15,35 +15,16 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
+from simengine.arrays.jit import cache_directory, digest_of
 from simengine.compile import target
 
 KERNEL_PACKAGES = ("arrays", "random", "compile", "relations")
 
 
-def cache_directory() -> Path:
-    """The root of the kernel cache: ``$SIMENGINE_CACHE_DIR``, else the user's cache folder.
-
-    A temporary folder takes its place when it is not writable.
-    """
-    chosen, base = os.environ.get("SIMENGINE_CACHE_DIR"), os.environ.get("XDG_CACHE_HOME")
-    root = Path(chosen) if chosen else (Path(base) if base else Path.home() / ".cache") / "simengine"
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=root):
-            return root
-    except OSError:
-        return Path(tempfile.gettempdir()) / f"simengine-{os.getuid()}"
-
-
 @cache
 def engine_digest() -> str:
     """Hash of the engine sources that compiled code may contain."""
-    root = Path(__file__).resolve().parent.parent
-    digest = hashlib.sha256()
-    for package in KERNEL_PACKAGES:
-        for path in sorted((root / package).glob("*.py")):
-            digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()
+    return digest_of(*KERNEL_PACKAGES)
 
 
 def load(name: str, source: str) -> tuple[ModuleType, Path]:

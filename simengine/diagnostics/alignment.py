@@ -8,9 +8,9 @@ again in double precision. So the counts are those of double precision, in less 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from simengine.arrays.jit import njit
 from simengine.diagnostics.histogram import bin_of, equal_edges
 
 MOST_BINS = 40

@@ -63,9 +63,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from simengine.arrays.jit import njit
 from simengine.diagnostics.chosen import chosen_distances, pair_rows
 from simengine.diagnostics.estimates import entropy_of_counts, entropy_of_pairs, entropy_of_shares
 from simengine.diagnostics.neighbours import NEIGHBOURS

@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from simengine.arrays.jit import njit
 from simengine.diagnostics.neighbours import NEIGHBOURS, nearest_distances
 from simengine.random.draws import bits
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from simengine.arrays.jit import njit
 
 _EULER = 0.5772156649015329
 # From here on the series below is exact to rounding.

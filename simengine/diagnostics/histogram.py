@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from simengine.arrays.jit import njit
 
 UNDEFINED = 0.5
 """The value given to an entropy of which nothing could be counted."""

@@ -12,8 +12,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from simengine.arrays.jit import njit
 
 NEIGHBOURS = 5
 """Number of neighbours; fixed, so that the loops over it can be unrolled."""

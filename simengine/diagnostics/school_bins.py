@@ -12,8 +12,9 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from simengine.arrays.jit import njit
 
 AGENT_BINS = 15
 """Number of bins of everything that is one value per agent."""

@@ -9,9 +9,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from simengine.arrays.jit import njit
 from simengine.random.draws import sincos_turn
 
 Floats = NDArray[np.float64]

@@ -47,9 +47,9 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from simengine.arrays.jit import njit
 from simengine.diagnostics.alignment import pair_alignment_counts
 from simengine.diagnostics.calibration import calibrate
 from simengine.diagnostics.histogram import UNDEFINED, bin_of, equal_edges, plug_in_entropy

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -127,7 +126,7 @@ def checked(policies: Mapping[str, Any] | None, scenario: Scenario) -> dict[str,
         found[label] = tuple(policy if isinstance(policy, Policy) else Policy(policy) for policy in listed)
         for policy in found[label]:
             share: Any = policy.share
-            if share is not None and not (isinstance(share, Real) and 0 <= share <= 1):
+            if share is not None and not (isinstance(share, int | float | np.number) and 0 <= share <= 1):
                 raise InputError(f"policy of {name!r}: a share is between 0 and 1, not {shown(share)}")
     return found
 

@@ -12,9 +12,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numba
 from numba.extending import overload, register_jitable
 
+from simengine.arrays.jit import njit
 from simengine.random import elementary, philox, sampling
 
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "forceinline": True}
@@ -48,7 +48,7 @@ for _building_block in (
 
 
 def _compiled(formula: Callable[..., Any]) -> Callable[..., Any]:
-    compiled: Callable[..., Any] = numba.njit(cache=True, **_OPTIONS)(formula)
+    compiled: Callable[..., Any] = njit(cache=True, **_OPTIONS)(formula)
     return compiled
 
 
@@ -83,7 +83,7 @@ unit_vector_2 = _compiled(sampling.unit_vector_2)
 unit_vector_3 = _compiled(sampling.unit_vector_3)
 
 
-@numba.njit(cache=True, **_OPTIONS)
+@njit(cache=True, **_OPTIONS)
 def weighted_index(key: Any, id: Any, weights: Any) -> Any:
     """Return an index into ``weights`` (1-D, non-negative, not all zero), drawn in proportion to them.
 

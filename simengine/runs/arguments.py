@@ -55,6 +55,7 @@ def checked_path(out: str | Path, overwrite: bool) -> Path:
     parent, parts = path.parent, parts_of(path)
     reason = ""
     try:
+        str(path).encode()
         if path.is_dir():
             reason = "it is a folder; give the path of a file in it"
         elif not parent.is_dir():
@@ -63,6 +64,8 @@ def checked_path(out: str | Path, overwrite: bool) -> Path:
             reason = f"it exists; choose another name, or overwrite it ({OVERWRITE})"
         elif not overwrite and parts.exists():
             reason = f"{parts} holds an unfinished run; choose another name, or overwrite it ({OVERWRITE})"
+    except UnicodeEncodeError:
+        reason = "its name is not Unicode text"
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
     if reason:

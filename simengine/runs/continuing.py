@@ -110,7 +110,13 @@ def run_path(path: Any) -> Path:
     if not isinstance(path, str | Path) or not str(path):
         raise InputError(f"got {shown(path)}, allowed is the path of a run's file")
     file = Path(path)
-    return file.with_name(file.name.removesuffix(PARTS_SUFFIX)) if file.name.endswith(PARTS_SUFFIX) else file
+    file = file.with_name(file.name.removesuffix(PARTS_SUFFIX)) if file.name.endswith(PARTS_SUFFIX) else file
+    try:
+        file.exists()
+        parts_of(file).exists()
+    except OSError as error:
+        raise InputError(f"cannot read {shown_path(file)}: {error.strerror}") from None
+    return file
 
 
 def _is_finished(path: Path, header: Header) -> bool:

@@ -43,5 +43,5 @@ def waiting_interrupts() -> Iterator[Callable[[], bool]]:
     try:
         yield lambda: asked
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for caught, former in before.items():
+            signal.signal(caught, former)

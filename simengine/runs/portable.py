@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from simengine.compile.cache import cache_directory
+from simengine.arrays.jit import cache_directory
 from simengine.errors import InputError, nearest
 from simengine.runs.definitions import (
     Definition,

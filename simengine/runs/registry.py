@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 from simengine.errors import InputError, ScenarioError, nearest
+from simengine.scenario.parameters import shown
 from simengine.scenario.scenario import Scenario
 
 GROUP = "simengine.scenarios"
@@ -81,7 +82,7 @@ def _load_installed(name: str) -> type[Scenario]:
     known = _registered()
     if name not in known:
         hint = nearest(name, known) or f"; installed: {', '.join(known) or 'none'}"
-        raise InputError(f"unknown scenario {name!r}{hint} (a file is given as its path, ending in .py)")
+        raise InputError(f"unknown scenario {shown(name)}{hint} (a file is given as its path, ending in .py)")
     values = [entry.value for entry in known[name]]
     if len(values) > 1:
         raise InputError(f"scenario {name!r} is registered more than once: {', '.join(values)}")

@@ -22,9 +22,11 @@ class PopulationView:
 
     _state: PopulationState
     _writable: bool
+    _found: dict[str, Array]
 
     def __init__(self, state: PopulationState, *, writable: bool = False) -> None:
         object.__setattr__(self, "_state", state)
+        object.__setattr__(self, "_found", {})
         object.__setattr__(self, "_writable", writable)
 
     @property
@@ -58,9 +60,11 @@ class PopulationView:
             field = self._state.population.fields.get(name)
             table: Array = self._state.fields[self._checked(name)][:, : self.size]
             return table.T if field is not None and field.components else table[0]
-        values: Array = self._state.values(self._checked(name)).view()
-        values.flags.writeable = False
-        return values
+        if name not in self._found:
+            values: Array = self._state.values(self._checked(name)).view()
+            values.flags.writeable = False
+            self._found[name] = values
+        return self._found[name]
 
     def __setattr__(self, name: str, values: ArrayLike) -> None:
         if not self._writable:

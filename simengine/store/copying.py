@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from simengine.errors import StoreError
 from simengine.store import netcdf
 from simengine.store.files import damage_errors
-from simengine.store.heaps import check_heaps
+from simengine.store.integrity import check_file
 from simengine.store.layout import STEP_OF, Layout, Variable
 from simengine.store.segments import Ending
 
@@ -47,9 +47,9 @@ def blocks_before(
     StoreError
         If the file cannot be read or holds other variables.
     """
-    check_heaps(path)
+    check_file(path)
     with damage_errors(f"read {path}"):
-        file = netCDF4.Dataset(path)
+        file = netCDF4.Dataset(path.absolute())
     with file:
         file.set_auto_maskandscale(False)
         with damage_errors(f"read {path}"):

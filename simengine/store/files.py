@@ -59,9 +59,10 @@ def _reason(error: Exception) -> str:
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:
     """Let ``write`` fill a temporary file beside ``path``, then rename it; a failure leaves nothing.
 
-    Any file of that name is replaced at the rename, not before.
+    Any file of that name is replaced at the rename, not before. ``write`` gets an absolute path: the NetCDF library
+    takes relative ones that begin with a blank or a tilde for others.
     """
-    temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
+    temporary = path.absolute().with_name(path.name + TEMPORARY_SUFFIX)
     try:
         write(temporary)
         fsync(temporary)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from simengine.errors import StoreError
 from simengine.store.attributes import decode, to_json, volatile_names
 from simengine.store.files import damage_errors
-from simengine.store.heaps import check_heaps
+from simengine.store.integrity import check_file
 
 _BLOCK_BYTES = 1 << 25
 
@@ -36,7 +36,7 @@ def content_hash(source: xr.Dataset | str | PathLike[str]) -> str:
     if isinstance(source, xr.Dataset):
         return _dataset_hash(source)
     with damage_errors(f"read {source}"):
-        check_heaps(source)
+        check_file(source)
         with xr.open_dataset(source, engine="netcdf4", cache=False) as dataset:
             return _dataset_hash(dataset)
 

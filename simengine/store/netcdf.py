@@ -15,6 +15,7 @@ from simengine.errors import StoreError
 from simengine.store.attributes import CONTENT_HASH
 from simengine.store.files import write_whole
 from simengine.store.hashing import content_hash
+from simengine.store.integrity import seal
 from simengine.store.layout import Layout
 
 _CHUNK_BYTES = 1 << 19
@@ -26,7 +27,7 @@ COMPRESSION: Mapping[str, Any] = {"compression": "zlib", "complevel": 1, "shuffl
 
 
 def write_hashed(path: Path, write: Callable[[Path], None]) -> None:
-    """Let ``write`` fill a NetCDF file, add its content hash as read back from it, and put it at ``path``.
+    """Let ``write`` fill a NetCDF file, add its content hash as read back from it, seal it, put it at ``path``.
 
     Raises
     ------
@@ -39,6 +40,7 @@ def write_hashed(path: Path, write: Callable[[Path], None]) -> None:
         digest = content_hash(temporary)
         with netCDF4.Dataset(temporary, "a") as file:
             file.setncattr(CONTENT_HASH, digest)
+        seal(temporary)
 
     try:
         write_whole(path, write_and_hash)

@@ -9,7 +9,7 @@ import xarray as xr
 
 from simengine.errors import StoreError
 from simengine.store.files import PARTS_SUFFIX, damage_errors, parts_of
-from simengine.store.heaps import check_heaps
+from simengine.store.integrity import check_file
 from simengine.store.parts import read_parts
 
 
@@ -40,8 +40,8 @@ def open_run(path: str | os.PathLike[str]) -> xr.Dataset:
         if path.name.endswith(PARTS_SUFFIX) and path.is_dir():
             return _unfinished(path)
         if path.is_file():
-            check_heaps(path)
-            return xr.open_dataset(path, engine="netcdf4")
+            check_file(path)
+            return xr.open_dataset(path.absolute(), engine="netcdf4")
         if parts_of(path).is_dir():
             return _unfinished(parts_of(path))
         raise StoreError(f"there is no run file {path}")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from simengine.arrays import jit
 from simengine.compile import cache
 
 SCENARIO = """
@@ -100,7 +101,7 @@ def test_a_changed_engine_is_another_kernel(tmp_path: Path, monkeypatch: pytest.
     for name in cache.KERNEL_PACKAGES:
         (package / name).mkdir(parents=True)
         (package / name / "module.py").write_text("x = 1\n", encoding="utf-8")
-    monkeypatch.setattr(cache, "__file__", str(package / "compile" / "cache.py"))
+    monkeypatch.setattr(jit, "__file__", str(package / "arrays" / "jit.py"))
     digests = {cache.engine_digest.__wrapped__()}
     for name in cache.KERNEL_PACKAGES:
         (package / name / "module.py").write_text("x = 2\n", encoding="utf-8")

@@ -55,10 +55,12 @@ def test_random_agents_lie_within_three_standard_deviations(geometry, agents):
     null = null_of(agents, geometry)
     found = random_numbers(geometry, agents, 500)
     normal = np.abs(scores(found, null)) < 3.0
-    # Of normal scores 0.27 % lie beyond three; 1 % of 500 are exceeded with a probability below 0.3 %.
-    assert (normal[:, FIRST_ENTROPY:].mean(axis=0) >= 0.99).all(), normal.mean(axis=0)
-    # Plain distances in standard deviations have a long tail towards order. Over many draws beyond three lie 0.1 to
-    # 0.6 % of H1 to H5, 0.6 to 1.0 % of H6 and 1.1 to 1.5 % of H7 (a chi-square with five degrees of freedom).
+    # Over many draws 0.1 to 0.7 % of the normal scores of H1 to H6 and the index lie beyond three, up to 0.8 % of H7.
+    others = [k for k in range(FIRST_ENTROPY, INDEX + 1) if k != INDEX - 1]
+    assert (normal[:, others].mean(axis=0) >= 0.99).all(), normal.mean(axis=0)
+    assert normal[:, INDEX - 1].mean() >= 0.985
+    # Plain distances in standard deviations have a long tail towards order. Over many draws beyond three lie 0.2 to
+    # 0.9 % of H1 to H6 and 1.1 to 1.6 % of H7 (a chi-square with five degrees of freedom), 0.4 to 0.7 % of all.
     plain = np.abs(found - null.mean)[:, SEVEN] < 3.0 * null.sd[SEVEN]
     assert plain.mean() >= 0.99
     assert (plain[:, :5].mean(axis=0) >= 0.985).all()

@@ -98,6 +98,7 @@ FUNCTIONS: list[Any] = [
     no_arguments, anything, positional, defaulted, kills, overwrites_population, changes_parameters, draws, draws_badly,
     Callable(), Callable, lambda agents: None, len, np.sum, print, int, np.add, st.integers,
 ]  # fmt: skip
+TAKEN = {"self", "apply", "step", "steps", "path", "at"}
 MISTAKES_OF_THE_FUNCTION = (
     MisbehaviourError, ValueError, TypeError, AttributeError, IndexError, KeyError,
 )  # fmt: skip
@@ -133,7 +134,7 @@ def act(function: Any, *arguments: Any, **keywords: Any) -> tuple[Any, BaseExcep
 
 @st.composite
 def changes(draw: st.DrawFn, own: Any) -> dict[str, Any]:
-    return {key: value for key, value in draw(values.parameters(own, most=2)).items() if key not in ("step", "steps")}
+    return {key: value for key, value in draw(values.parameters(own, most=2)).items() if key not in TAKEN}
 
 
 @st.composite

@@ -29,7 +29,7 @@ from simengine.store import (
     usable_segments,
     write_dataset,
 )
-from simengine.store.heaps import check_heaps
+from simengine.store.integrity import check_file
 
 CASES = int(os.environ.get("SIMENGINE_FUZZ_CASES", "200"))
 PER_CHILD = 20
@@ -207,10 +207,40 @@ def test_files_of_other_programs_give_a_dataset_or_one_clear_line(tmp_path, make
     assert in_a_child(lambda: read_everything(tmp_path / "other.nc")) == 0
 
 
-def test_a_heap_that_the_library_would_never_leave_is_damage(tmp_path, run_file):
+def unsealed(path: Path) -> Path:
+    """A file after another program changed it."""
+    with netCDF4.Dataset(path, "a") as file:
+        file.note = "changed"
+    return path
+
+
+def test_any_changed_byte_of_a_file_is_damage(run_file):
     whole = run_file.read_bytes()
+    draw = random.Random(1)
+    for place in (0, 8, 9, len(whole) - 49, len(whole) - 1, *(draw.randrange(len(whole) - 48) for _ in range(200))):
+        content = bytearray(whole)
+        content[place] ^= 1 << draw.randrange(8)
+        run_file.write_bytes(content)
+        assert outcome(lambda: open_run(run_file))
+    run_file.write_bytes(whole)
+    open_run(run_file).close()
+
+
+def test_a_file_that_another_program_changed_is_no_damaged_one(run_file):
+    before = content_hash(run_file)
+    with netCDF4.Dataset(run_file, "a") as file:
+        file["mass"][0] = 17.0
+    with open_run(run_file) as run:
+        assert float(run.mass[0]) == 17.0
+    assert content_hash(run_file) != before
+    with open_run(unsealed(run_file)) as run:
+        assert run.note == "changed"
+
+
+def test_a_heap_that_the_library_would_never_leave_is_damage(run_file):
+    whole = unsealed(run_file).read_bytes()
     heap = whole.index(b"GCOL\x01")
-    check_heaps(run_file)
+    check_file(run_file)
     stuck = bytearray(whole)
     stuck[heap + 16 : heap + 32] = bytes(16)
     endless = bytearray(whole)
@@ -220,7 +250,7 @@ def test_a_heap_that_the_library_would_never_leave_is_damage(tmp_path, run_file)
     for content in (stuck, endless, beyond):
         run_file.write_bytes(content)
         for read in (open_run, content_hash):
-            assert "damaged" in outcome(lambda read=read: read(run_file))
+            assert "is no chain" in outcome(lambda read=read: read(run_file))
 
 
 def test_long_texts_and_many_of_them_pass_the_guard(tmp_path):
@@ -229,7 +259,8 @@ def test_long_texts_and_many_of_them_pass_the_guard(tmp_path):
     path = write_dataset(run, tmp_path / "texts.nc")
     with netCDF4.Dataset(path, "a") as file:
         file["text"][5] = "another, longer by far" * 1000
-    check_heaps(path)
+    check_file(path)
+    assert str(open_run(path).text[5].values).startswith("another")
 
 
 class TestVanished:
