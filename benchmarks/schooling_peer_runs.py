@@ -72,8 +72,9 @@ def peer_run(configuration: str, seed: int) -> Summary:
 
 def our_run(configuration: str, seed: int) -> Summary:
     recorded = simengine.run(
-        "schooling", rules="dewi-kadita", regime=configuration, steps=STEPS[configuration], seed=seed, progress=False
-    )
+        "schooling", rules="dewi-kadita", regime=configuration, entropies="dewi-kadita", steps=STEPS[configuration],
+        seed=seed, progress=False,
+    )  # fmt: skip
     second_half = recorded.isel(time=slice(recorded.sizes["time"] // 2, None))
     return {name: float(second_half[name].mean()) for name in METRIC_NAMES}
 

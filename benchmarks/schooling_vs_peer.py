@@ -59,7 +59,7 @@ class Case:
         system = self.system()
         simengine.run(
             "schooling", rules="dewi-kadita", regime="highly_parallel", n_agents=self.agents, box=self.box,
-            start={"position": system.positions, "heading": system.velocities},
+            entropies="dewi-kadita", start={"position": system.positions, "heading": system.velocities},
             steps=steps, every=1 if self.diagnostics else max(steps, 1), threads=1, progress=False,
         )  # fmt: skip
 

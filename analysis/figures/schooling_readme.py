@@ -29,8 +29,8 @@ REGIMES = {
 PANELS = {
     "polarization": "Polarisation",
     "rotation": "Rotation",
-    "velocity_correlation_entropy": "Alignment entropy",
-    "polarization_entropy": "Heading entropy",
+    "calibrated_velocity_correlation_entropy": "Alignment entropy",
+    "calibrated_angular_momentum_entropy": "Angular-momentum entropy",
 }
 
 STYLE = {

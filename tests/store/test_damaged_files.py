@@ -118,7 +118,11 @@ def test_a_damaged_folder_of_segments_gives_its_whole_ones_or_one_clear_line(tmp
         file = draw.choice(files)
         whole = file.read_bytes()
         file.write_bytes(damaged(whole, draw))
-        changed = file.read_bytes() != whole
+        meaning = json.loads if file.suffix == ".json" else bytes
+        try:
+            changed = meaning(file.read_bytes()) != meaning(whole)
+        except ValueError:
+            changed = True
         kept: list[xr.Dataset] = []
         complaint = outcome(lambda kept=kept: kept.append(open_run(path)))
         if kept and changed:
