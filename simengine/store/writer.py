@@ -17,6 +17,7 @@ from simengine.store.copying import blocks_before
 from simengine.store.files import make_folder_whole, parts_of, refuse_existing, remove_folder, store_errors
 from simengine.store.header import HEADER, Header, read_header, write_header
 from simengine.store.layout import Layout
+from simengine.store.locks import FolderLock
 from simengine.store.memory import MemoryWriter
 from simengine.store.parts import ending_of, keep_segments, merge, vanished
 from simengine.store.recording import Writer, begun
@@ -65,6 +66,8 @@ class RunWriter(Writer[Path]):
         If the file exists or cannot be written.
     """
 
+    _lock: FolderLock | None = None
+
     def __init__(
         self,
         path: str | os.PathLike[str],
@@ -87,7 +90,10 @@ class RunWriter(Writer[Path]):
 
         with store_errors(f"write {self.path}"):
             refuse_existing(self.path, overwrite)
+            if self._parts.is_dir():
+                FolderLock(self._parts).release()
             make_folder_whole(self._parts, fill)
+            self._lock = FolderLock(self._parts)
 
     @classmethod
     def resume(
@@ -123,13 +129,14 @@ class RunWriter(Writer[Path]):
         parts = parts_of(path)
         with store_errors(f"continue {path}"):
             header = read_header(parts)
+            lock = FolderLock(parts)
             ending = ending_of(parts, header.layout, segments)
             remove_checkpoints(path, after_segments=segments)
             keep_segments(parts, segments)
         writer = cls.__new__(cls)
         writer._set_up(path, header, segment_rows, segment_bytes, segment_seconds)
         writer._number = segments + 1
-        writer._resumed = True
+        writer._resumed, writer._lock = True, lock
         writer._follow(ending)
         return writer
 
@@ -195,6 +202,7 @@ class RunWriter(Writer[Path]):
             self.flush()
         finally:
             self._open = False
+            self._release()
             empty = self._number == 1 and not any(table.count for table in self._tables.values())
             if empty and not self._resumed:
                 with suppress(OSError):
@@ -212,6 +220,10 @@ class RunWriter(Writer[Path]):
         self._resumed = False
         self._loss = ""
 
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+
     def _follow(self, ending: Ending) -> None:
         for dim, table in self._tables.items():
             table.continue_after(ending.last_steps.get(dim), ending.missing, ending.held_fills)
@@ -223,6 +235,7 @@ class RunWriter(Writer[Path]):
         # The file is whole now; segments that cannot be removed are not a failure of the run.
         with suppress(OSError):
             remove_folder(self._parts)
+        self._release()
         return self.path
 
     def _write_rows(self) -> None:

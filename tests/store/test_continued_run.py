@@ -385,3 +385,28 @@ class TestCopiedRows:
         for name in ("text.nc", "none.nc"):
             with pytest.raises(StoreError, match=name):
                 writer.copy_rows(tmp_path / name, 4)
+
+
+def test_a_run_that_another_process_is_writing_cannot_be_gone_on_with_or_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "run.nc"
+    layout = Layout({}, {}, (Variable("x", ("time",)),))
+    ready, finished = os.pipe(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        writer = RunWriter(path, layout, {})
+        writer.record(0, 0.0, {"x": 1.0})
+        writer.flush()
+        os.write(ready[1], b".")
+        os.read(finished[0], 1)
+        os._exit(0)
+    os.read(ready[0], 1)
+    with pytest.raises(StoreError, match="still going on"):
+        RunWriter.resume(path, 1)
+    with pytest.raises(StoreError, match="still going on"):
+        RunWriter(path, layout, {}, overwrite=True)
+    os.write(finished[1], b".")
+    os.waitpid(child, 0)
+    resumed = RunWriter.resume(path, 1)
+    resumed.record(1, 1.0, {"x": 2.0})
+    with open_run(resumed.close()) as run:
+        assert run["x"].values.tolist() == [1.0, 2.0]
