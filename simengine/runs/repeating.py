@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import xarray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """What `rerun` found; true when the repetition equals the file bit for bit.
 
@@ -40,6 +40,9 @@ class Comparison:
 
     def __bool__(self) -> bool:
         return self.equal
+
+    def __repr__(self) -> str:
+        return f"<{self}>"
 
     def __str__(self) -> str:
         changed = f"; since then changed: {described_changes(self.changes)}" if self.changes else ""

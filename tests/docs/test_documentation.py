@@ -69,7 +69,10 @@ def test_the_simulation_of_the_readme_runs_and_can_be_repeated(tmp_path: Path) -
     assert finished([sys.executable, "by_hand.py"], tmp_path) == "equal, bit for bit\n"
 
 
-@pytest.mark.parametrize("number", range(len(blocks("docs/runs.md"))))
-def test_the_code_of_the_page_on_runs_runs(number: int, tmp_path: Path) -> None:
-    (tmp_path / "page.py").write_text(blocks("docs/runs.md")[number], encoding="utf-8")
+PAGES = ("docs/runs.md", "docs/diagnostics.md")
+
+
+@pytest.mark.parametrize(("page", "number"), [(page, n) for page in PAGES for n in range(len(blocks(page)))])
+def test_the_code_of_a_page_runs(page: str, number: int, tmp_path: Path) -> None:
+    (tmp_path / "page.py").write_text(blocks(page)[number], encoding="utf-8")
     finished([sys.executable, "page.py"], tmp_path)
