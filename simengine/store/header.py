@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from simengine.errors import StoreError
 from simengine.store import netcdf
-from simengine.store.attributes import plain
+from simengine.store.attributes import encode_attributes, plain
 from simengine.store.dataset import global_attributes
 from simengine.store.files import PARTS_SUFFIX, damage_errors, parts_of, read_bytes, write_bytes
 from simengine.store.layout import Layout
@@ -97,6 +97,10 @@ def read_header(parts: Path) -> Header:
             raise StoreError(f"{parts} has format {content['format']}, this version reads {_FORMAT}")
         if content.pop("sha256", None) != _digest(content):
             raise StoreError(f"{file} is damaged: its checksum differs")
+        for part in ("attributes", "volatile"):
+            if not isinstance(content.get(part), dict):
+                raise StoreError(f"{file} is damaged: it has no {part}")
+            encode_attributes(content[part])
     with opened_segment(parts, 0) as first, damage_errors(f"read {file}"):
         values = {name: netcdf.read(first, name) for name in first.variables}
         coordinates = {name: values.pop(name) for name in content["layout"]["coordinates"]}
