@@ -66,8 +66,7 @@ def total_wealth(agents: Any) -> int:
 @observable
 def wealth_entropy_plug_in(agents: Any) -> float:
     """Plug-in entropy of the distribution of wealth over whole units, in nats, not bias-corrected."""
-    share = np.bincount(agents.wealth) / len(agents)
-    share = share[share > 0]
+    share = np.unique(agents.wealth, return_counts=True)[1] / len(agents)
     return float((share * np.log(1.0 / share)).sum())
 
 

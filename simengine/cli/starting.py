@@ -25,7 +25,8 @@ def begin(name: str, folder: Path, force: bool) -> None:
     """Write both files, or nothing, and say what can be done with them."""
     check_name(name, folder)
     try:
-        reason = "" if folder.is_dir() else "it is a file, not a folder" if folder.exists() else "it does not exist; make it first"
+        missing = "it is a file, not a folder" if folder.exists() else "it does not exist; make it first"
+        reason = "" if folder.is_dir() else missing
     except OSError as error:
         reason = str(error.strerror)
     if reason:

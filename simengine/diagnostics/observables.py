@@ -83,6 +83,19 @@ class School:
                 raise ScenarioError(f"School(without=...): no number {name!r}{nearest(name, names)}")
         return tuple(output for output in found if output.name not in self.without)
 
+    def prepare(self) -> None:
+        """Compile, on one fish."""
+        place, heading = np.zeros((1, 3)), np.array([[1.0, 0.0, 0.0]])
+        place.flags.writeable = heading.flags.writeable = False
+        if self.definition == "calibrated":
+            from simengine.diagnostics.calibration import calibrated_school
+
+            calibrated_school(place, heading, math.inf, 1.0, np.zeros(1, np.int64))
+        else:
+            from simengine.diagnostics.schooling import DEFINITIONS
+
+            DEFINITIONS[self.definition](place, heading, math.inf)
+
     def begin(self) -> Any:
         """Nobody seen."""
         return []

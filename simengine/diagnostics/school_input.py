@@ -31,6 +31,8 @@ def _rows_of_three(name: str, values: ArrayLike) -> NDArray[np.float64]:
     finite = np.isfinite(rows)
     if not finite.all():
         raise _complaint(name, rows, finite, "is not finite")
+    # Read-only like the arrays of a run, for which the functions are then compiled once.
+    rows.flags.writeable = False
     return rows
 
 

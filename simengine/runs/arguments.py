@@ -56,7 +56,9 @@ def checked_path(out: str | Path, overwrite: bool) -> Path:
     reason = ""
     try:
         str(path).encode()
-        if path.is_dir():
+        if "\0" in str(path):
+            reason = "a name cannot hold a NUL character"
+        elif path.is_dir():
             reason = "it is a folder; give the path of a file in it"
         elif not parent.is_dir():
             reason = f"{parent} is a file, not a folder" if parent.exists() else f"there is no folder {parent}"

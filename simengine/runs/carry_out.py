@@ -74,8 +74,9 @@ def to_the_end(
     recipe, engine, writer = session.recipe, session.engine, session.writer
     name = type(recipe.scenario).__name__
     with writer:
-        if recipe.steps:
-            with CompileNotice(options.progress):
+        with CompileNotice(options.progress):
+            session.recorder.prepare()
+            if recipe.steps:
                 engine.kernel.prepare()
         if begin is not None:
             begin(session)

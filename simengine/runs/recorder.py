@@ -38,6 +38,13 @@ class Recorder:
         self._recorded = -1
         self._snapshot = -1
 
+    def prepare(self) -> None:
+        """Let observables compile what they need, before the clock runs."""
+        for strided in self.strides:
+            prepare = getattr(strided.observable, "prepare", None)
+            if prepare is not None:
+                prepare()
+
     def next_step(self, limit: int) -> int:
         """The next step at which something is recorded."""
         step = self.engine.step

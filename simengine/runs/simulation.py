@@ -84,6 +84,8 @@ class Simulation:
         self._session = Session(recipe, self._engine, self._writer)
         self._prepared, self._broken = False, False
         self._unchanged: tuple[int, Any] = (-1, None)
+        with CompileNotice(progress):
+            self._session.recorder.prepare()
         self.step(0)
 
     # -- going on ------------------------------------------------------------------------------------------------

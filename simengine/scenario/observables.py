@@ -5,6 +5,8 @@ An observable accumulates a state from views of the populations (``update``), st
 attribute ``lasting = True``: then the state goes on from record to record, for averages over time and the like, and is
 kept in checkpoints. It is made of arrays, numbers, texts, lists and dicts.
 
+One with a method ``prepare()`` is asked before the run to compile what it needs.
+
 An observable with an attribute ``when``, a dict like that of a phase, is recorded only when the scenario's parameters
 have these values.
 """

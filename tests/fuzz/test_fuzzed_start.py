@@ -160,7 +160,8 @@ def datasets(draw: st.DrawFn, files: list[Path]) -> Any:
                 {draw(st.sampled_from(sorted(map(str, dataset.dims)))): slice(0, draw(st.integers(0, 1)))}
             )
         elif what == 3:
-            dataset = dataset.isel({draw(st.sampled_from(sorted(map(str, dataset.dims)))): 0})
+            dim = draw(st.sampled_from(sorted(map(str, dataset.dims))))
+            dataset = dataset.isel({dim: 0 if dataset.sizes[dim] else slice(0)})
         elif what == 4:
             dataset = dataset.transpose(*reversed(list(dataset.dims)))
         elif what == 5 and dataset[name].dtype.kind in "fiu" and name not in dataset.indexes:

@@ -128,8 +128,9 @@ def test_order_and_entropies_of_noisy_runs_are_those_recorded_of_dewi_kadita(reg
     ours = []
     for seed in range(20):
         run = simengine.run(
-            "schooling", rules="dewi-kadita", regime=regime, steps=LENGTH[regime], every=10, seed=seed, progress=False
-        )
+            "schooling", rules="dewi-kadita", regime=regime, entropies="dewi-kadita", steps=LENGTH[regime], every=10,
+            seed=seed, progress=False,
+        )  # fmt: skip
         late = run.isel(time=slice(run.sizes["time"] // 2, None))
         ours.append({name: float(late[name].mean()) for name in peer[0]})
     for name in peer[0]:
