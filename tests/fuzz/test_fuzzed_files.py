@@ -5,6 +5,7 @@ The libraries beneath may crash or hang on a damaged file, so each case runs in 
 
 from __future__ import annotations
 
+import faulthandler
 import hashlib
 import json
 import os
@@ -332,6 +333,7 @@ def in_child(what: Callable[[], None]) -> str:
     child = os.fork()
     if child == 0:
         os.close(read)
+        faulthandler.disable()
         said = ""
         try:
             resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
