@@ -16,6 +16,7 @@ from simengine.cli.output import (
     readable_time,
     table,
 )
+from simengine.errors import StoreError
 from simengine.scenario.scenario import Scenario
 from simengine.store.attributes import decode_attributes
 
@@ -29,7 +30,21 @@ Document = dict[str, Any]
 
 
 def document(scenario: type[Scenario], dataset: xarray.Dataset, out: Path, elapsed: float) -> Document:
-    """Return what was run and measured; ``elapsed`` are the seconds of the whole command."""
+    """Return what was run and measured; ``elapsed`` are the seconds of the whole command.
+
+    Raises
+    ------
+    StoreError
+        When the file does not say what every run file says.
+    """
+    try:
+        return _document(scenario, dataset, out, elapsed)
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        what = f"it does not say {error}" if isinstance(error, KeyError) else str(error)
+        raise StoreError(f"{out} is no run file, or a damaged one: {what}") from error
+
+
+def _document(scenario: type[Scenario], dataset: xarray.Dataset, out: Path, elapsed: float) -> Document:
     attributes = decode_attributes(dataset.attrs)
     steps, wall = int(attributes["stopped_at"]), float(attributes["wall_seconds"])
     agents = agent_counts(scenario, dataset)
