@@ -15,6 +15,16 @@ jit = njit(cache=True, nogil=True, error_model="numpy")
 
 
 @jit
+def check_receivers(to, inbox):  # type: ignore[no-untyped-def]
+    """Raise ``IndexError`` when somebody sends to an index beyond the last slot."""
+    beyond = False
+    for sender in range(to.shape[0]):
+        beyond |= to[sender] >= inbox.shape[0]
+    if beyond:
+        raise IndexError("a message is sent to an index beyond the last agent")
+
+
+@jit
 def combine_total_integers(to, value, inbox):  # type: ignore[no-untyped-def]
     """Add each value to its receiver's sum."""
     for sender in range(to.shape[0]):

@@ -64,7 +64,7 @@ CheckpointEvery = Annotated[
         metavar="N",
         parser=whole,
         show_default=False,
-        help="Keep the whole state every N steps, also after the run, so that branches begin there. "
+        help="Keep the whole state every N steps (the last two), also after the run, for resume and branch. "
         "By default now and then, while the run lasts.",
     ),
 ]

@@ -142,6 +142,9 @@ def emit_send(
             into = names.array(receiver.name, inbox, 0)
             code.line(f"{into}[:] = {literal(combine.empty)}")
             sites = [result for result in messages if result.name == f"{inbox}_to"]
+            check = names.imports("simengine.arrays.inbox", "check_receivers")
+            for site in sites:
+                code.line(f"{check}({buffer_of(site)}, {into})")
             if (combine.rule, combine.dtype) == ("total", float) and sites:
                 total = names.imports("simengine.arrays.inbox", "combine_total_floats")
                 to = "".join(f"{buffer_of(site)}, " for site in sites)

@@ -155,6 +155,8 @@ class Kernel:
             numba.set_num_threads(min(self.threads, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
         try:
             return segment.function(first_step, steps, *segment.arguments)
+        except IndexError as error:
+            raise RunError(f"{type(self.scenario).__name__}: {error}") from None
         except Exception as error:
             if type(error).__module__.startswith("numba."):
                 raise explained(error, self.plan, self.path) from None

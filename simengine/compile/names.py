@@ -141,8 +141,9 @@ class Names:
         return f"{slot_of}({self.order(population)}, {self.ids(population)}, {self.living(population)}, {identity})"
 
     def identity(self, population: Population, slot: str) -> str:
-        """An expression for the id of a slot, -1 for nobody."""
-        return f"({self.ids(population)}[{slot}] if {slot} >= 0 else -1)"
+        """An expression for the id of a slot, -1 for nobody and for an index beyond the last."""
+        ids = self.ids(population)
+        return f"({ids}[{slot}] if 0 <= {slot} < {ids}.shape[0] else -1)"
 
     def scalar(self, relation: Relation, name: str) -> str:
         return self.use(f"{self.relations[id(relation)]}_{name}", "scalar", self.relations[id(relation)], name)

@@ -60,6 +60,7 @@ class Engine:
         policies = policies or {}
         answers = HostAnswers(scenario, self.state, seed, policies) if policies else None
         self.policies, self._answers = policies, answers
+        self._edits = (-1, 0)
         self._storage_order: StorageOrder = storage_order
         self._bind(scenario, "start")
         self._stops = scenario.declaration.stops
@@ -118,18 +119,29 @@ class Engine:
     def edit(self, function: Callable[..., Any], what: str = "intervention") -> None:
         """Let a function change agents in place, like a scenario's ``start``; see `simengine.at`."""
         self._canonical()
+        number = self._edits[1] if self._edits[0] == self.step else 0
         views = {name: PopulationView(found, writable=True) for name, found in self.state.populations.items()}
-        name = getattr(function, "__name__", "apply")
-        draw = NamedDraws(self.seed, self.state, f"intervention {name}", self.step)
+        # A second edit at one step draws numbers of its own, also when it is by the same function.
+        phase = f"intervention {getattr(function, '__name__', 'apply')}" + (f" {number}" if number else "")
+        draw = NamedDraws(self.seed, self.state, phase, self.step)
         offered = self.view().offered() | views | {"draw": draw}
-        function(**named(function, offered, what))
+        if function(**named(function, offered, what)) is not None:
+            raise InputError(f"{what}: the function returns something; it changes fields in place and returns nothing")
+        self._check_parameters(what)
         for population in self.state.populations.values():
             population.bury()
         check_state(self.state, what)
         for relation in self.kernel.plan.relations.values():
             if isinstance(relation, Space):
                 bring_into_box(relation, self.scenario, self.state, what)
-        self._next_sort = self.step
+        self._next_sort, self._edits = self.step, (self.step, number + 1)
+
+    def _check_parameters(self, what: str) -> None:
+        """Refuse a function that has set a parameter, which the compiled step would not see."""
+        for name, value in self.scenario.values.items():
+            if getattr(self.scenario, name) is not value:
+                setattr(self.scenario, name, value)
+                raise InputError(f"{what}: the function sets p.{name}; give {name}= to the intervention")
 
     def _canonical(self) -> None:
         """Let the living lie in the first slots, by ascending id."""

@@ -233,7 +233,9 @@ def _gathers(after: Gather | tuple[Gather, ...] | None) -> tuple[Gather, ...]:
     gathers = () if after is None else after if isinstance(after, tuple) else (after,)
     for gathered in gathers:
         if not isinstance(gathered, Gather):
-            raise ScenarioError(f"after= takes a gather (or a tuple of gathers), not {gathered!r}")
+            raise ScenarioError(
+                f"after= takes a gather (or a tuple of gathers), not {getattr(gathered, 'name', gathered)!r:.60}"
+            )
     return gathers
 
 

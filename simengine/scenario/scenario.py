@@ -88,6 +88,9 @@ class Scenario:
             except InputError as error:
                 raise InputError(f"{type(self).__name__}.{label}: {error}") from None
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.values.items())})"
+
     def start(self, **populations: Any) -> None:
         """Fill the populations; override with the populations' names and ``draw`` as arguments."""
 

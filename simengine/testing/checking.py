@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from simengine.testing.conserving import conserves
+from simengine.testing.fresh import can_be_found
 from simengine.testing.relabelling import relabelling_invariant
 from simengine.testing.repeating import (
     AnyScenario,
@@ -47,4 +48,5 @@ def check(
     split_equals_whole(scenario, **options)
     any_threads(scenario, **options)
     relabelling_invariant(scenario, observables_only=observables_only, **options)
-    same_run(scenario, fresh_process=True, **options)
+    if can_be_found(scenario):
+        same_run(scenario, fresh_process=True, **options)

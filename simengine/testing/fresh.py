@@ -42,6 +42,15 @@ def run_in_fresh_process(scenario: type[Scenario] | str | Path, out: Path, optio
         raise RunError(f"the run in a fresh process failed: {last}")
 
 
+def can_be_found(scenario: type[Scenario] | str | Path) -> bool:
+    """Whether another process finds the scenario: not a class of a script, a notebook or a function."""
+    try:
+        _address(scenario)
+    except InputError:
+        return False
+    return True
+
+
 def _address(scenario: type[Scenario] | str | Path) -> Any:
     """What another process finds the scenario by: a name, a path, or the class's module and name."""
     if not isinstance(scenario, type):

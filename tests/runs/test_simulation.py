@@ -443,3 +443,29 @@ def scatter(agents: Any, draw: Any) -> None:
 
 def cull(prey: Any, draw: Any) -> None:
     prey.alive[:] = draw.of(prey).uniform("fate") > 0.1
+
+
+def test_two_edits_at_one_step_draw_numbers_of_their_own() -> None:
+    def kick(agents, draw):
+        agents.wealth[:] += draw.integer("kick", 0, 1000)
+
+    sim = simengine.Simulation("wealth_exchange", n_agents=50, seed=1, progress=False)
+    start = sim.agents.wealth.values
+    sim.set(apply=kick)
+    first = sim.agents.wealth.values - start
+    sim.set(apply=kick)
+    second = sim.agents.wealth.values - first - start
+    assert not (first == second).all()
+
+
+def test_a_function_that_sets_a_parameter_or_returns_something_is_refused() -> None:
+    def louder(agents, p):
+        p.noise = 4.0
+
+    sim = simengine.Simulation("schooling", seed=1, progress=False)
+    with pytest.raises(InputError, match=r"the function sets p\.noise; give noise= to the intervention"):
+        sim.set(apply=louder)
+    with pytest.raises(InputError, match="returns something"):
+        sim.set(apply=lambda agents: agents.heading * 0)
+    assert sim.parameters.noise == 0.05
+    assert repr(sim.parameters).startswith("Schooling(rules='couzin', regime='torus', n_agents=100")
