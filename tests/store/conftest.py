@@ -1,17 +1,15 @@
 from __future__ import annotations
 
 import os
-import signal
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
+from example_runs import N_AGENTS
 
-from simengine.store import Layout, MemoryWriter, RunWriter, Variable
-
-N_AGENTS = 6
+from simengine.store import Layout, Variable
 
 
 @pytest.fixture(autouse=True)
@@ -24,20 +22,6 @@ def _every_warning_fails() -> Iterator[None]:
 @pytest.fixture
 def _no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda _: None)
-
-
-def in_a_child(do: Callable[[], object], seconds: int = 60) -> int:
-    """Do something in a process of its own: 0, 1 after an exception, or minus the signal that killed it."""
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            signal.alarm(seconds)
-            do()
-            code = 0
-        finally:
-            os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 @pytest.fixture
@@ -85,28 +69,3 @@ def attributes() -> dict[str, Any]:
         "names": ["a", "b"],
         "policy": {"kind": "rule", "weights": [1, 2.5, None]},
     }
-
-
-def fill(writer: RunWriter | MemoryWriter, steps: int = 40, first: int = 0, changes: Mapping[str, float] = {}) -> None:
-    """Record ``steps`` steps, each a pure function of its number; every tenth has a snapshot."""
-    writer.static({"mass": np.arange(N_AGENTS) / 8})
-    for step in range(first, first + steps):
-        row: dict[str, Any] = {
-            "polarization": np.cos(step),
-            "polarization_standard_error": 0.01,
-            "polarization_null_mean": np.float64(step) / 1024,
-            "n_groups": 2**60 + step,
-            "settled": step > 20,
-            "winner": "ab" * (step % 4),
-            "latency": 1 / (1 + step),
-        }
-        if step % 3 == 0:
-            row["n_births"] = np.int32(step)
-        for name, change in changes.items():
-            row[name] += change
-        writer.record(step, step / 4, row)
-        if step % 10 == 0:
-            draw = np.random.default_rng(step)
-            position = draw.random((N_AGENTS, 3))
-            heading = position.astype(np.float32)
-            writer.snapshot(step, step / 4, {"position": position, "heading": heading, "caste": np.arange(N_AGENTS)})

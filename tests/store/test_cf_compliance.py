@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 from compliance_checker.cf.cf_1_11 import CF1_11Check
 from compliance_checker.runner import CheckSuite
-from conftest import fill
+from example_runs import fill
 
 from simengine.store import RunWriter, provenance, write_dataset
 

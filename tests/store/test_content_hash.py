@@ -4,7 +4,7 @@ import netCDF4
 import numpy as np
 import pytest
 import xarray as xr
-from conftest import fill
+from example_runs import fill
 
 from simengine.errors import StoreError
 from simengine.store import Layout, MemoryWriter, RunWriter, Variable, content_hash, write_dataset

@@ -16,7 +16,7 @@ import netCDF4
 import numpy as np
 import pytest
 import xarray as xr
-from conftest import fill, in_a_child
+from example_runs import fill, in_a_child
 
 from simengine.errors import StoreError
 from simengine.store import (

@@ -4,7 +4,7 @@ import netCDF4
 import numpy as np
 import pytest
 import xarray as xr
-from conftest import N_AGENTS, fill
+from example_runs import N_AGENTS, fill
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

@@ -7,7 +7,7 @@ import netCDF4
 import numpy as np
 import pytest
 import xarray as xr
-from conftest import N_AGENTS, fill
+from example_runs import N_AGENTS, fill
 
 from simengine.errors import StoreError
 from simengine.store import (
