@@ -54,6 +54,7 @@ from simengine.diagnostics.alignment import pair_alignment_counts
 from simengine.diagnostics.calibration import calibrate
 from simengine.diagnostics.histogram import UNDEFINED, bin_of, equal_edges, plug_in_entropy
 from simengine.diagnostics.neighbours import NEIGHBOURS, nearest_distances
+from simengine.diagnostics.school_frame import principal_axes
 from simengine.diagnostics.school_input import checked_state
 from simengine.errors import InputError, nearest
 
@@ -188,32 +189,6 @@ def _variation(distances: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def principal_variances(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the eigenvalues of a symmetric 3 x 3 matrix by cyclic Jacobi rotations, in no particular order.
-
-    Golub & Van Loan, Matrix Computations, section 8.5. Convergence is quadratic: eight sweeps are ample.
-    """
-    a = covariance.copy()
-    for _ in range(8):
-        for p in range(2):
-            for q in range(p + 1, 3):
-                if a[p, q] == 0.0:
-                    continue
-                r = 3 - p - q
-                ratio = (a[q, q] - a[p, p]) / (2.0 * a[p, q])
-                tangent = math.copysign(1.0, ratio) / (abs(ratio) + math.hypot(1.0, ratio))
-                cosine = 1.0 / math.sqrt(1.0 + tangent * tangent)
-                sine = tangent * cosine
-                a[p, p] -= tangent * a[p, q]
-                a[q, q] += tangent * a[p, q]
-                a[p, q] = a[q, p] = 0.0
-                pr, qr = a[p, r], a[q, r]
-                a[p, r] = a[r, p] = cosine * pr - sine * qr
-                a[q, r] = a[r, q] = sine * pr + cosine * qr
-    return np.diag(a).copy()
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
 def _shape_entropy(offset: NDArray[np.float64]) -> float:
     """Return H7: entropy of the shares of the principal variances, none of them below 1e-10."""
     n = offset.shape[0]
@@ -222,7 +197,7 @@ def _shape_entropy(offset: NDArray[np.float64]) -> float:
         for a in range(3):
             for b in range(3):
                 covariance[a, b] += offset[i, a] * offset[i, b]
-    return plug_in_entropy(np.maximum(principal_variances(covariance / (n - 1)), 1e-10))
+    return plug_in_entropy(np.maximum(principal_axes(covariance / (n - 1))[0], 1e-10))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

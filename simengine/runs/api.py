@@ -90,11 +90,8 @@ def run(
         if out is None:
             raise InputError("checkpoint_every: checkpoints lie beside a file; give out=")
     recipe = Recipe.of(
-        found, parameters, steps=steps,
-        seed=whole_number("seed", seed, 0, 2**64 - 1),
-        every=whole_number("every", every, 1),
-        snapshot_every=None if snapshot_every is None else whole_number("snapshot_every", snapshot_every, 1),
-        start=start, policies=policies, interventions=interventions,
+        found, parameters, steps=steps, seed=seed, every=every, snapshot_every=snapshot_every, start=start,
+        policies=policies, interventions=interventions,
     )  # fmt: skip
     path = None if out is None else checked_path(out, overwrite)
     options = Options(threads, checked_order(storage_order), progress, checkpoint_every)

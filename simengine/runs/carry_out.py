@@ -14,7 +14,7 @@ from simengine.runs.engine import StorageOrder
 from simengine.runs.progress import CompileNotice, Progress
 from simengine.runs.recipe import Recipe
 from simengine.runs.session import Session, make_engine, opening, start_variables
-from simengine.store.checkpoints import Checkpoint, remove_checkpoints
+from simengine.store.checkpoints import remove_checkpoints
 from simengine.store.memory import MemoryWriter
 from simengine.store.reading import open_run
 from simengine.store.writer import RunWriter
@@ -50,7 +50,6 @@ def carry_out(
     if path is None:
         writer = MemoryWriter(layout, stable, volatile=unhashed, static=start_variables(recipe))
     else:
-        remove_checkpoints(path)
         try:
             writer = RunWriter(
                 path, layout, stable, volatile=unhashed, overwrite=overwrite, static=start_variables(recipe)
@@ -89,13 +88,3 @@ def to_the_end(
     if options.checkpoint_every is None:
         remove_checkpoints(path)
     return open_run(path)
-
-
-def from_checkpoint(checkpoint: Checkpoint | None) -> Callable[[Session], None]:
-    """Return what takes a session to a checkpoint; nothing where there is none."""
-
-    def begin(session: Session) -> None:
-        if checkpoint is not None:
-            session.load(checkpoint)
-
-    return begin

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from simengine.compile import target
 from simengine.errors import InputError, StoreError
 from simengine.runs.arguments import MOST_STEPS, checked_path, checked_threads, shown_path, whole_number
-from simengine.runs.carry_out import Options, carry_out, from_checkpoint, to_the_end
+from simengine.runs.carry_out import Options, carry_out, to_the_end
 from simengine.runs.recipe import Recipe, changes_since
 from simengine.runs.schedule import check_schedule
 from simengine.runs.session import Session, make_engine
@@ -23,8 +23,8 @@ from simengine.scenario import interventions
 from simengine.scenario.parameters import shown
 from simengine.store.attributes import CONTENT_HASH, decode_attributes
 from simengine.store.checkpoints import Checkpoint, read_checkpoints, remove_checkpoints
-from simengine.store.files import PARTS_SUFFIX, is_netcdf, parts_of, remove_folder, store_errors
-from simengine.store.header import Header, read_header_of, write_header
+from simengine.store.files import PARTS_SUFFIX, is_netcdf, parts_of, remove_folder
+from simengine.store.header import Header, read_header_of
 from simengine.store.parts import usable_segments
 from simengine.store.provenance import provenance
 from simengine.store.reading import open_run
@@ -97,12 +97,12 @@ def resume(
     if changes:
         earlier = attributes.get("changed_since_begun") or {}
         note["changed_since_begun"] = {**earlier, **{name: list(pair) for name, pair in changes.items()}}
-    # Noted at once, so that it is known also when this process is killed in its turn.
-    with store_errors(f"continue {file}"):
-        write_header(parts, header.with_attributes({}, note))
     writer = RunWriter.resume(file, checkpoint.segments if checkpoint else 0)
+    writer.note(note)
     session = Session(recipe, engine, writer, run_id=run_id, path=file, checkpoint_every=options.checkpoint_every)
-    return to_the_end(session, file, options, from_checkpoint(checkpoint))
+    if checkpoint is not None:
+        session.load(checkpoint)
+    return to_the_end(session, file, options)
 
 
 def run_path(path: Any) -> Path:

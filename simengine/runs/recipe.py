@@ -21,6 +21,7 @@ from simengine.compile.helpers import Globals
 from simengine.errors import InputError, ScenarioError, StoreError
 from simengine.policies.answers import Policy, checked
 from simengine.runs import portable, registry
+from simengine.runs.arguments import whole_number
 from simengine.runs.definitions import installed
 from simengine.runs.layout import start_name
 from simengine.runs.schedule import check_schedule
@@ -52,6 +53,8 @@ class Recipe:
         interventions: Sequence[Intervention],
     ) -> Recipe:  # fmt: skip
         """Return the recipe that a user's words stand for; ``InputError`` for what cannot be."""
+        seed, every = whole_number("seed", seed, 0, 2**64 - 1), whole_number("every", every, 1)
+        snapshot_every = None if snapshot_every is None else whole_number("snapshot_every", snapshot_every, 1)
         begun = read(scenario, start)
         instance = scenario(parameters, implied(scenario, begun))
         check_sizes(instance)

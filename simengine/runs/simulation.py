@@ -71,11 +71,8 @@ class Simulation:
     ) -> None:
         found = registry.find(scenario)
         recipe = Recipe.of(
-            found, parameters, steps=MOST_STEPS,
-            seed=whole_number("seed", seed, 0, 2**64 - 1),
-            every=whole_number("every", every, 1),
-            snapshot_every=None if snapshot_every is None else whole_number("snapshot_every", snapshot_every, 1),
-            start=start, policies=policies, interventions=interventions,
+            found, parameters, steps=MOST_STEPS, seed=seed, every=every, snapshot_every=snapshot_every, start=start,
+            policies=policies, interventions=interventions,
         )  # fmt: skip
         self._engine = make_engine(recipe, checked_threads(threads), checked_order(storage_order))
         layout, stable, volatile = opening(recipe, self._engine)

@@ -12,6 +12,7 @@ from typing import Any, Self
 from numpy.typing import NDArray
 
 from simengine.errors import StoreError
+from simengine.store.attributes import encode_attributes
 from simengine.store.checkpoints import remove_checkpoints
 from simengine.store.copying import blocks_before
 from simengine.store.files import make_folder_whole, parts_of, refuse_existing, remove_folder, store_errors
@@ -144,6 +145,14 @@ class RunWriter(Writer[Path]):
     def segments(self) -> int:
         """Number of closed segments so far: a row that was recorded and is not in them is in memory only."""
         return self._number - 1
+
+    def note(self, volatile: Mapping[str, Any]) -> None:
+        """Add attributes that the content hash leaves out, at once, so that they are known when the process dies."""
+        self._check_open()
+        encode_attributes(volatile)
+        self.header = self.header.with_attributes({}, volatile)
+        with store_errors(f"write {self._parts}"):
+            write_header(self._parts, self.header)
 
     def flush(self) -> None:
         """Close the current segment: all rows given so far survive the process.

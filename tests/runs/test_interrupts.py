@@ -11,9 +11,17 @@ from typing import Any
 import pytest
 
 import simengine
-from simengine import Scenario, field, observable, param, population, update
+from simengine import InputError, Scenario, field, observable, param, population, update
 from simengine.runs.interrupts import waiting_interrupts
-from simengine.store import decode_attributes
+from simengine.store import (
+    Checkpoint,
+    Layout,
+    RunWriter,
+    Variable,
+    decode_attributes,
+    read_checkpoints,
+    write_checkpoint,
+)
 
 STEPS = 40
 
@@ -99,3 +107,24 @@ def test_runs_in_other_threads_leave_signals_alone() -> None:
     thread.start()
     thread.join()
     assert found == [(False, signal.getsignal(signal.SIGINT))]
+
+
+def test_a_run_that_is_refused_leaves_the_checkpoints_of_the_one_that_goes_on(tmp_path: Path) -> None:
+    out = tmp_path / "walk.nc"
+    layout = Layout({}, {}, (Variable("mean_value", ("time",)),))
+    ready, finished = os.pipe(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        writer = RunWriter(out, layout, {})
+        write_checkpoint(out, Checkpoint(1, "", writer.segments, {}, {}))
+        os.write(ready[1], b".")
+        os.read(finished[0], 1)
+        os._exit(0)
+    os.read(ready[0], 1)
+    try:
+        with pytest.raises(InputError, match="still going on"):
+            simengine.run(Walkers, steps=2, out=out, overwrite=True, progress=False)
+        assert [checkpoint.step for checkpoint in read_checkpoints(out)] == [1]
+    finally:
+        os.write(finished[1], b".")
+        os.waitpid(child, 0)
