@@ -52,6 +52,7 @@ from simengine import (
     running,
     send,
     summed,
+    tally,
     update,
     vector,
 )
@@ -67,10 +68,10 @@ def totals(ledger: Any) -> dict[str, int]:
     return {f"total_{name}": int(getattr(ledger, name)[ONLY]) for name in TOTALS}
 
 
-@observable(dtype="int64")
-def predator_energy(predators: Any) -> int:
+@tally("predators.energy", dtype="int64")
+def predator_energy(values: Any, counts: Any) -> int:
     """Energy of all predators, in units of one step's need."""
-    return int(predators.energy.sum())
+    return int((values * counts).sum())
 
 
 class PredatorPrey(Scenario):

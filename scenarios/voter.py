@@ -31,37 +31,32 @@ from typing import Any
 
 import numpy as np
 
-from simengine import Random, Scenario, consensus, events, field, gather, observable, param, population, running, update
+from simengine import Random, Scenario, consensus, events, field, gather, param, population, running, tally, update
 
 
-def counts(agents: Any) -> Any:
-    """How many agents hold each opinion that somebody holds."""
-    return np.unique(agents.opinion, return_counts=True)[1]
-
-
-@observable
-def share_of_one(agents: Any) -> float:
+@tally("agents.opinion")
+def share_of_one(values: Any, counts: Any) -> float:
     """Share of agents with opinion 1."""
-    return float((agents.opinion == 1).mean())
+    return float(counts[values == 1].sum() / counts.sum())
 
 
-@observable
-def discordance(agents: Any) -> float:
+@tally("agents.opinion")
+def discordance(counts: Any) -> float:
     """Share of pairs of agents that disagree."""
-    held, n = counts(agents), len(agents)
-    return float((n * n - (held * held).sum()) / (n * (n - 1)))
+    n = counts.sum()
+    return float((n * n - (counts * counts).sum()) / (n * (n - 1)))
 
 
-@observable(dtype="int64")
-def opinions_left(agents: Any) -> int:
+@tally("agents.opinion", dtype="int64")
+def opinions_left(counts: Any) -> int:
     """Opinions that somebody holds, counted."""
-    return len(counts(agents))
+    return len(counts)
 
 
-@observable
-def opinion_entropy_plug_in(agents: Any) -> float:
+@tally("agents.opinion")
+def opinion_entropy_plug_in(counts: Any) -> float:
     """Plug-in entropy of the distribution of opinions, in nats, not bias-corrected."""
-    share = counts(agents) / len(agents)
+    share = counts / counts.sum()
     return float((share * np.log(1.0 / share)).sum())
 
 

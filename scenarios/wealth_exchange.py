@@ -39,41 +39,43 @@ from simengine import (
     events,
     field,
     gather,
-    observable,
     param,
     population,
     running,
     send,
     summed,
+    tally,
     update,
 )
 
 
-@observable
-def gini(agents: Any) -> float:
+@tally("agents.wealth")
+def gini(values: Any, counts: Any) -> float:
     """Gini coefficient of wealth."""
-    wealth = np.sort(agents.wealth)
-    ranks = 2.0 * np.arange(1, len(wealth) + 1) - len(wealth) - 1.0
-    return float((ranks * wealth).sum() / (len(wealth) * max(wealth.sum(), 1)))
+    n, last = counts.sum(), counts.cumsum()
+    before = last - counts
+    # The sum of 2 rank - n - 1 over those who own the same.
+    ranks = last * (last + 1) - before * (before + 1) - (n + 1) * counts
+    return float((ranks * values).sum() / (n * max((values * counts).sum(), 1)))
 
 
-@observable(dtype="int64")
-def total_wealth(agents: Any) -> int:
+@tally("agents.wealth", dtype="int64")
+def total_wealth(values: Any, counts: Any) -> int:
     """Sum of all wealth, which never changes."""
-    return int(agents.wealth.sum())
+    return int((values * counts).sum())
 
 
-@observable
-def wealth_entropy_plug_in(agents: Any) -> float:
+@tally("agents.wealth")
+def wealth_entropy_plug_in(counts: Any) -> float:
     """Plug-in entropy of the distribution of wealth over whole units, in nats, not bias-corrected."""
-    share = np.unique(agents.wealth, return_counts=True)[1] / len(agents)
+    share = counts / counts.sum()
     return float((share * np.log(1.0 / share)).sum())
 
 
-@observable
-def share_poor(agents: Any) -> float:
+@tally("agents.wealth")
+def share_poor(values: Any, counts: Any) -> float:
     """Share of agents who own nothing."""
-    return float((agents.wealth == 0).mean())
+    return float(counts[values == 0].sum() / counts.sum())
 
 
 class WealthExchange(Scenario):

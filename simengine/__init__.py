@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from simengine.relations.chosen import Chosen, ChosenBy, Mates, Members, Owner
     from simengine.relations.everyone import Everyone
     from simengine.relations.matching import Matching
+    from simengine.relations.network import Network
     from simengine.relations.random import Random
     from simengine.relations.space import Space
-    from simengine.runs.api import open, run
-    from simengine.runs.continuing import branch, resume
+    from simengine.runs.api import run
+    from simengine.runs.continuing import branch
     from simengine.runs.repeating import Comparison, rerun
     from simengine.runs.simulation import Simulation
     from simengine.scenario.interventions import Intervention, at, every
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         highest,
         lowest,
         lowest_id,
+        rewire,
         running,
         send,
         summed,
@@ -45,6 +47,9 @@ if TYPE_CHECKING:
     from simengine.scenario.population import NOBODY, field, population, reference, vector
     from simengine.scenario.scenario import Regimes, Scenario
     from simengine.scenario.stop import consensus, extinct, stop_when, unchanged
+    from simengine.scenario.tallies import tally
+    from simengine.sweeps import designs as designs
+    from simengine.sweeps.api import extend, failures, open, resume, status, sweep
 
 __version__ = "0.1.0"
 
@@ -55,10 +60,11 @@ _HOME = {
     "simengine.relations.chosen": ("Chosen", "ChosenBy", "Mates", "Members", "Owner"),
     "simengine.relations.everyone": ("Everyone",),
     "simengine.relations.matching": ("Matching",),
+    "simengine.relations.network": ("Network",),
     "simengine.relations.random": ("Random",),
     "simengine.relations.space": ("Space",),
-    "simengine.runs.api": ("open", "run"),
-    "simengine.runs.continuing": ("branch", "resume"),
+    "simengine.runs.api": ("run",),
+    "simengine.runs.continuing": ("branch",),
     "simengine.runs.repeating": ("Comparison", "rerun"),
     "simengine.runs.simulation": ("Simulation",),
     "simengine.scenario.interventions": ("Intervention", "at", "every"),
@@ -66,13 +72,16 @@ _HOME = {
     "simengine.scenario.parameters": ("param",),
     "simengine.scenario.phases": (
         "birth", "count", "counted", "decision", "drawn", "events", "gather", "highest", "lowest", "lowest_id",
-        "running", "send", "summed", "total", "update",
+        "rewire", "running", "send", "summed", "total", "update",
     ),
     "simengine.scenario.population": ("NOBODY", "field", "population", "reference", "vector"),
     "simengine.scenario.scenario": ("Regimes", "Scenario"),
     "simengine.scenario.stop": ("consensus", "extinct", "stop_when", "unchanged"),
+    "simengine.scenario.tallies": ("tally",),
+    "simengine.sweeps.api": ("extend", "failures", "open", "resume", "status", "sweep"),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+_MODULES = {"designs": "simengine.sweeps.designs", "testing": "simengine.testing"}
 
 __all__ = [
     "NOBODY",
@@ -88,6 +97,7 @@ __all__ = [
     "Mates",
     "Measured",
     "Members",
+    "Network",
     "Observable",
     "Output",
     "Owner",
@@ -111,7 +121,9 @@ __all__ = [
     "drawn",
     "events",
     "every",
+    "extend",
     "extinct",
+    "failures",
     "field",
     "gather",
     "highest",
@@ -124,11 +136,15 @@ __all__ = [
     "reference",
     "rerun",
     "resume",
+    "rewire",
     "run",
     "running",
     "send",
+    "status",
     "stop_when",
     "summed",
+    "sweep",
+    "tally",
     "total",
     "unchanged",
     "update",
@@ -137,8 +153,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "testing":
-        return importlib.import_module("simengine.testing")
+    if name in _MODULES:
+        return importlib.import_module(_MODULES[name])
     if name not in _MODULE_OF:
         raise AttributeError(f"module 'simengine' has no attribute {name!r}")
     value = getattr(importlib.import_module(_MODULE_OF[name]), name)

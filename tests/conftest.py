@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from simengine.shards.ray_cluster import Cluster, connect
+
 settings.register_profile(
     "engine", deadline=None, derandomize=True, max_examples=25, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -24,3 +26,10 @@ def kernel_cache() -> Iterator[Path]:
     yield folder
     if chosen is None:
         del os.environ["SIMENGINE_CACHE_DIR"]
+
+
+@pytest.fixture(scope="session")
+def ray_session(kernel_cache: Path) -> Iterator[Cluster]:
+    """The one Ray of the whole suite: local, with two processors; started by the first test that asks for it."""
+    with connect("local", workers=2) as cluster:
+        yield cluster

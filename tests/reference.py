@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,11 @@ from simengine import AgentDraws, Chosen, ChosenBy, Everyone, Matching, Mates, R
 from simengine.compile.state import State
 from simengine.random import sampling
 from simengine.random.philox import step_key, stream_key
+from simengine.relations.network import EdgeReference, Neighbours
 from simengine.runs.engine import Engine
+from simengine.runs.networks import lay
 from simengine.runs.view import fill_start
-from simengine.scenario.phases import Birth, Decision, Events, Gather, Send, Update
+from simengine.scenario.phases import Birth, Decision, Events, Gather, Rewire, Send, Update
 from simengine.scenario.scenario import active
 from simengine.scenario.stop import Consensus, Extinct, Unchanged, When
 
@@ -153,6 +156,36 @@ class Messages:
         return call
 
 
+class Link:
+    """The ``edge`` of a gather: the values of one edge."""
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        vars(self).update(values)
+
+
+class Requests:
+    """The ``edges`` of a phase: what agents ask for, by the ids of both ends, in the order in which they ask."""
+
+    def __init__(self, ids: np.ndarray, directed: bool) -> None:
+        self.ids, self.directed = ids, directed
+        self.dropped: set[tuple[int, int]] = set()
+        self.added: dict[tuple[int, int], dict[str, Any]] = {}
+
+    def _ends(self, first: int, second: int) -> tuple[int, int] | None:
+        if first < 0 or second < 0:
+            return None
+        ends = int(self.ids[first]), int(self.ids[second])
+        return ends if self.directed else (min(ends), max(ends))
+
+    def drop(self, first: int, second: int) -> None:
+        self.dropped |= {self._ends(first, second)} - {None}  # type: ignore[arg-type]
+
+    def add(self, first: int, second: int, **values: Any) -> None:
+        ends = self._ends(first, second)
+        if ends is not None:
+            self.added.setdefault(ends, values)
+
+
 class World:
     """A scenario stepped by the reference interpreter."""
 
@@ -180,6 +213,15 @@ class World:
         for name, arrays in (start or {}).items():
             for field, values in arrays.items():
                 self.rows[name].fields[field][:] = values
+
+        lay(self.p, state, seed, {})
+        self.edges: dict[str, dict[tuple[int, int], dict[str, Any]]] = {}
+        for name, held in state.networks.items():
+            ends = zip(held.values("source").tolist(), held.values("target").tolist(), strict=True)
+            values = {field: held.values(field) for field in held.network.fields}
+            self.edges[name] = {
+                pair: {field: column[number] for field, column in values.items()} for number, pair in enumerate(ends)
+            }
 
         for stop in self.declared.stops:
             if self.stop_reason is None and not isinstance(stop, Unchanged) and self._holds(stop, {}):
@@ -211,6 +253,8 @@ class World:
                 self.in_turn(phase) if self._in_turn(phase) else self.synchronous(phase)
             elif isinstance(phase, Send):
                 self.send(phase)
+            elif isinstance(phase, Rewire):
+                self.rewire(phase)
             else:
                 assert isinstance(phase, Birth)
                 self.birth(phase)
@@ -228,6 +272,9 @@ class World:
             return len(self.rows[stop.population.name]) == 0
         if isinstance(stop, When):
             offered = {name: _Final(rows) for name, rows in self.rows.items()} | {"p": self.p, "step": self.step}
+            for name, edges in self.edges.items():
+                ends = np.array(sorted(edges), np.int64).reshape(-1, 2)
+                offered[name] = SimpleNamespace(source=ends[:, 0], target=ends[:, 1])
             return bool(stop.function(**{n: offered[n] for n in inspect.signature(stop.function).parameters}))
         rows = self.rows[stop.field.population.name]
         values = rows.fields[stop.field.field.name]
@@ -258,7 +305,9 @@ class World:
         others = self.rows[relation.target.name]
         for other, offset in list(self.seen(relation, phase, me, event)):
             special = {"acc": acc, "other": other}
-            if offset is not None:
+            if isinstance(offset, Link):
+                special["edge"] = offset
+            elif offset is not None:
                 distance = np.sqrt(_square(offset))
                 special |= {"offset": offset, "distance": distance, "direction": offset * (1.0 / distance)}
             self.call(phase, relation.source.name, me, event, others, **special)
@@ -368,6 +417,18 @@ class World:
             for to, received in messages.received[inbox].items():
                 values[to] = self.combined(phase, inbox, combine, senders, receivers, to, received)
 
+    def rewire(self, phase: Rewire) -> None:
+        rows, network = self.rows[phase.population.name], phase.network
+        requests = Requests(rows.ids, network.directed)
+        for me in range(len(rows)):
+            self.call(phase, phase.population.name, me, 0, acc=self.merged(phase, me, 0), edges=requests)
+        held = self.edges[network.name]
+        for ends in requests.dropped:
+            held.pop(ends, None)
+        for ends, values in requests.added.items():
+            start = {name: field.default for name, field in network.fields.items()}
+            held[ends] = held.get(ends, start) | values
+
     def combined(
         self, phase: Send, inbox: str, combine: Any, senders: Rows, receivers: Rows, to: int, received: list[Any]
     ) -> Any:
@@ -429,7 +490,9 @@ class World:
         elif isinstance(relation, Everyone):
             yield from ((other, None) for other in everyone)
         elif isinstance(relation, Random):
-            yield from ((other, None) for other in self.drawn(relation, phase, me, event, everyone))
+            yield from self.drawn(relation, phase, me, event, everyone)
+        elif isinstance(relation, Neighbours):
+            yield from self.joined(relation, source, me)
         elif isinstance(relation, Matching):
             partner = self.paired(phase, source)[me]
             if partner >= 0 and target.alive[partner]:
@@ -459,24 +522,39 @@ class World:
             if _square(offset) <= scalars["reach"] * scalars["reach"]:
                 yield other, offset
 
-    def drawn(self, relation: Random, phase: Gather, me: int, event: int, everyone: list[int]) -> Iterator[int]:
+    def joined(self, relation: Neighbours, rows: Rows, me: int) -> Iterator[tuple[int, Link]]:
+        """Neighbours in a network by ascending id, each with the edge to it: the one from me where there are two."""
+        found: dict[int, dict[str, Any]] = {}
+        identity = int(rows.ids[me])
+        for (first, second), values in self.edges[relation.network.name].items():
+            if first == identity and relation.way in {"out", "both"}:
+                found[second] = values
+        for (first, second), values in self.edges[relation.network.name].items():
+            if second == identity and relation.way in {"in", "both"}:
+                found.setdefault(first, values)
+        yield from ((rows.rank(other), Link(values)) for other, values in sorted(found.items(), key=lambda x: x[0]))
+
+    def drawn(self, relation: Random, phase: Gather, me: int, event: int, everyone: list[int]) -> Iterator[Any]:
         source, target = self.rows[relation.source.name], self.rows[relation.target.name]
         in_turn = any(self._in_turn(p) and phase in p.after for p in self.phases)
-        pool = everyone
+        pool: list[tuple[int, Any]] = [(other, None) for other in everyone]
         if relation.within is not None:
-            pool = [other for other, _ in self.seen(relation.within, phase, me, event)]
+            seen = self.seen(relation.within, phase, me, event)
+            pool = [(other, link if isinstance(link, Link) else None) for other, link in seen]
         elif in_turn and relation.weight is None:
             # Partners are drawn among those who lived when the phase began; the dead answer nothing.
-            pool = [o for o in range(len(target)) if not (source is target and o == me)]
+            pool = [(o, None) for o in range(len(target)) if not (source is target and o == me)]
         key = self.key(relation.source.name, phase.name, "engine partner", event)
         identity = source.ids[me]
-        pool = list(pool)
-        for pick in range(min(relation.k, len(pool))):
+        k = getattr(self.p, relation.k) if isinstance(relation.k, str) else relation.k
+        for pick in range(min(k, len(pool))):
             if relation.weight is None:
                 at = int(sampling.integer_block(key, identity, np.int64(0), np.int64(len(pool)), np.int64(pick)))
-                other = pool.pop(at)
+                other, link = pool.pop(at)
             else:
-                weights = [float(target.fields[relation.weight.field.name][o]) for o in pool]
+                name = relation.weight.field.name
+                by_edge = isinstance(relation.weight, EdgeReference)
+                weights = [float(getattr(edge, name) if by_edge else target.fields[name][o]) for o, edge in pool]
                 total = 0.0
                 for weight in weights:
                     total += weight
@@ -489,9 +567,9 @@ class World:
                         at, running = index, running + weight
                         if goal < running:
                             break
-                other = pool.pop(at)
+                other, link = pool.pop(at)
             if target.alive[other]:
-                yield other
+                yield other, link
 
     def paired(self, phase: Gather, rows: Rows) -> np.ndarray:
         key = self.key(rows.population.name, phase.name, "engine pairs", 0)
@@ -533,6 +611,14 @@ def assert_engine_agrees(
     engine.advance(steps)
     assert engine.step == world.step
     assert engine.stop_reason == world.stop_reason
+    for name, edges in world.edges.items():
+        label = f"{scenario.__name__}: {name} (seed {seed}, {steps} steps, {parameters})"
+        saved = engine.state.networks[name].saved()
+        ends = sorted(edges)
+        wanted = {"source": [first for first, _ in ends], "target": [second for _, second in ends]}
+        for part in saved:
+            column = wanted[part] if part in wanted else [edges[pair][part] for pair in ends]
+            np.testing.assert_array_equal(saved[part], column, err_msg=f"{part} of {label}")
     for name, rows in world.rows.items():
         state = engine.state[name]
         np.testing.assert_array_equal(state.living_ids(), rows.ids, err_msg=f"ids of {name}")

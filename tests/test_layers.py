@@ -25,7 +25,7 @@ LAYERS = [
     {"policies"},
     {"shards"},
     {"runs"},
-    {"sweep"},
+    {"sweeps"},
     {"cli", "testing", "__main__"},
     {"scenarios", "analysis"},
 ]

@@ -1,7 +1,8 @@
-"""The command line: ``simengine init``, ``run``, ``resume``, ``rerun``, ``branch``, ``list`` and ``describe``.
+"""The command line: ``simengine run``, ``sweep``, ``resume``, ``rerun``, ``branch``, ``list`` and others.
 
-Exit codes: 0 fine, 1 a run or its file could not go on, or its repetition differs, 2 wrong input (nothing was written),
-130 interrupted. With ``--json`` the standard output holds one JSON document, ``{"error": ...}`` after an error.
+Exit codes: 0 fine, 1 a run or its file could not go on, its repetition differs, or runs of a sweep failed, 2 wrong
+input (nothing was written), 130 interrupted. With ``--json`` the standard output holds one JSON document,
+``{"error": ...}`` after an error.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Annotated
 import typer
 
 from simengine import __version__
-from simengine.cli import commands, completing
+from simengine.cli import commands, completing, sweep_commands
 from simengine.cli.output import Interrupted, complain, print_json, reserved_for_json
 from simengine.errors import InputError, ScenarioError, SimengineError
 
@@ -33,6 +34,8 @@ app = typer.Typer(
 WITH_SETTINGS = {"allow_extra_args": True}
 app.command("init")(commands.init)
 app.command("run", context_settings=WITH_SETTINGS)(commands.run)
+app.command("sweep", context_settings=WITH_SETTINGS)(sweep_commands.sweep)
+app.command("status")(sweep_commands.status)
 app.command("resume")(commands.resume)
 app.command("rerun")(commands.rerun)
 app.command("branch", context_settings=WITH_SETTINGS)(commands.branch)
@@ -60,6 +63,8 @@ def simengine(
       simengine list
       simengine describe schooling
       simengine run schooling --steps 500 --every 10 --out school.nc
+      simengine sweep schooling --grid noise=0:1:11 --replicates 20 --out noise
+      simengine status noise
       simengine resume school.nc
       simengine rerun school.nc
       simengine branch school.nc --at 300 --set noise=0.3

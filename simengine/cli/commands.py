@@ -13,7 +13,7 @@ from simengine.cli.options import whole
 
 RUN_KEYWORDS = (
     "steps", "seed", "every", "snapshot_every", "checkpoint_every", "out", "start", "threads", "storage_order",
-    "progress",
+    "shards", "address", "progress",
 )  # fmt: skip
 
 
@@ -109,6 +109,8 @@ def run(
         ),
     ] = None,
     threads: options.Threads = None,
+    shards: options.Shards = None,
+    address: options.Address = None,
     storage_order: Annotated[
         Literal["auto", "by_id", "by_cell"], typer.Option(help="How agents lie in memory. Never changes the result.")
     ] = "auto",
@@ -126,6 +128,7 @@ def run(
       simengine run --config long.toml --set noise=0.2
       simengine run my_model.py --snapshot-every 100 -o long.nc
       simengine run my_model.py --start long.nc --steps 500 -o longer.nc
+      simengine run schooling --set n_agents=1000000 --set box=700 --shards 4 --address auto
     """
     from simengine.cli.running import Request, perform
 
@@ -150,11 +153,14 @@ def resume(
         typer.Argument(
             metavar="OUT",
             show_default=False,
-            help="The file that the run was to write.",
+            help="The file that the run was to write, or the folder of a sweep.",
             autocompletion=completing.unfinished_runs,
         ),
     ],
     threads: options.Threads = None,
+    shards: options.Shards = None,
+    workers: options.Workers = None,
+    address: options.Address = None,
     allow_changes: Annotated[
         bool,
         typer.Option(
@@ -164,16 +170,19 @@ def resume(
     ] = False,
     progress: options.Progress = True,
     as_json: options.Json = False,
-) -> None:
-    """Finish a run that was interrupted or killed, as if nothing had happened.
+) -> int:
+    """Finish a run or a sweep that was interrupted or killed, as if nothing had happened.
 
-    [bold]Example[/bold]
+    [bold]Examples[/bold]
 
       simengine resume school.nc
+      simengine resume school.nc --shards 4
+      simengine resume noise
     """
     from simengine.cli.continuing import resume as finish
 
-    finish(path, given(context, "threads", "allow_changes", "progress"), as_json)
+    keywords = given(context, "threads", "shards", "workers", "address", "allow_changes", "progress")
+    return finish(path, keywords, as_json)
 
 
 def rerun(
@@ -189,6 +198,8 @@ def rerun(
         ),
     ] = None,
     threads: options.Threads = None,
+    shards: options.Shards = None,
+    address: options.Address = None,
     progress: options.Progress = True,
     as_json: options.Json = False,
 ) -> int:
@@ -202,7 +213,8 @@ def rerun(
     """
     from simengine.cli.continuing import rerun as repeat
 
-    return 0 if repeat(path, given(context, "scenario", "threads", "progress"), as_json) else 1
+    keywords = given(context, "scenario", "threads", "shards", "address", "progress")
+    return 0 if repeat(path, keywords, as_json) else 1
 
 
 def branch(
@@ -235,6 +247,8 @@ def branch(
     force: options.Force = False,
     checkpoint_every: options.CheckpointEvery = None,
     threads: options.Threads = None,
+    shards: options.Shards = None,
+    address: options.Address = None,
     progress: options.Progress = True,
     as_json: options.Json = False,
 ) -> None:
@@ -248,7 +262,7 @@ def branch(
     from simengine.cli.continuing import BranchRequest
     from simengine.cli.continuing import branch as part
 
-    keywords = given(context, "steps", "checkpoint_every", "threads", "progress")
+    keywords = given(context, "steps", "checkpoint_every", "threads", "shards", "address", "progress")
     part(
         BranchRequest(
             path=path,
@@ -295,7 +309,7 @@ def usage_error(error: Exception) -> str | None:
     message = " ".join(str(shown.format_message()).split())
     path = getattr(getattr(shown, "ctx", None), "command_path", "simengine")
     unknown = re.search(r"No such option: (--?)(\w[\w-]*)", message)
-    if unknown and path.endswith((" run", " branch")):
+    if unknown and path.endswith((" run", " branch", " sweep")):
         message += f" (a parameter of the scenario is given as --set {unknown[2].replace('-', '_')}=VALUE)"
     return f"{message} See {path} --help" if message.endswith(".") else f"{message}; see {path} --help"
 

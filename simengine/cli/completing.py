@@ -88,10 +88,26 @@ def interventions(ctx: typer.Context, incomplete: str) -> Iterator[tuple[str, st
 
 @_quiet
 def unfinished_runs(ctx: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
-    """Offer the runs that left segments behind."""
+    """Offer the runs that left segments behind, and the sweeps that are not compacted."""
     folder = Path(os.path.dirname(incomplete))
     for parts in sorted(folder.glob("*.parts")):
-        yield str(Path(os.path.dirname(incomplete)) / parts.name.removesuffix(".parts")), "unfinished"
+        yield str(folder / parts.name.removesuffix(".parts")), "unfinished"
+    for held, finished in _sweeps(folder):
+        if not finished:
+            yield str(held), "unfinished"
+
+
+@_quiet
+def sweeps(ctx: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
+    """Offer the folders of sweeps."""
+    for held, finished in _sweeps(Path(os.path.dirname(incomplete))):
+        yield str(held), "" if finished else "unfinished"
+
+
+def _sweeps(folder: Path) -> Iterator[tuple[Path, bool]]:
+    """Give the folders of sweeps in a folder, and whether each has an index, as finished ones have."""
+    for said in sorted(folder.glob("*/sweep.json")):
+        yield said.parent, (said.parent / "index.json").exists()
 
 
 # -- bash ----------------------------------------------------------------------------------------------------------

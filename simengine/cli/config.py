@@ -50,6 +50,8 @@ KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "snapshot_every": ("a whole number", _whole),
     "checkpoint_every": ("a whole number", _whole),
     "threads": ("a whole number", _whole),
+    "shards": ("a whole number", _whole),
+    "address": ("a text: 'host:port' or 'auto'", _is(str)),
     "out": ("a text: the path of a file", _is(str)),
     "start": ("a text: the path of a run file", _is(str)),
     "overwrite": ("true or false", _is(bool)),

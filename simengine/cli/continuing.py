@@ -18,6 +18,7 @@ from simengine.runs.recipe import recall_scenario
 from simengine.scenario.scenario import Scenario
 from simengine.store.attributes import decode_attributes
 from simengine.store.files import parts_of
+from simengine.sweeps.identity import is_sweep
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,16 @@ class BranchRequest:
     as_json: bool
 
 
-def resume(path: Path, keywords: Mapping[str, Any], as_json: bool) -> None:
-    """Finish a run and print its summary; one that is finished is only said to be."""
+def resume(path: Path, keywords: Mapping[str, Any], as_json: bool) -> int:
+    """Finish a run or a sweep and print its summary; one that is finished is only said to be.
+
+    Returns the exit code, 1 when runs of a sweep failed.
+    """
     begun = time.perf_counter()
+    if is_sweep(path):
+        from simengine.cli import sweeping
+
+        return sweeping.resume(path, keywords, as_json)
     path = run_path(path)
     was_finished = path.is_file() and not parts_of(path).is_dir()
     with explained(path):
@@ -47,8 +55,9 @@ def resume(path: Path, keywords: Mapping[str, Any], as_json: bool) -> None:
     said = {"resumed": not was_finished, "resumed_at_step": resumed_at, **said}
     if was_finished and not as_json:
         paragraph(console(), f"{path} is finished: there is nothing to go on with")
-        return
+        return 0
     summary.show(said, as_json)
+    return 0
 
 
 def rerun(path: Path, keywords: Mapping[str, Any], as_json: bool) -> bool:

@@ -68,6 +68,33 @@ CheckpointEvery = Annotated[
         "By default now and then, while the run lasts.",
     ),
 ]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        parser=whole,
+        show_default=False,
+        help="Runs at a time. By default one in this process while that is quick enough, or all processors.",
+    ),
+]
+Shards = Annotated[
+    int | None,
+    typer.Option(
+        metavar="K",
+        parser=whole,
+        show_default=False,
+        help="Spread the agents over K Ray actors, each with --threads threads (1). Never changes the result.",
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT|auto",
+        show_default=False,
+        help="The Ray cluster to work on. By default a Ray of this machine, started when it is needed.",
+        autocompletion=completing.left_to_the_shell,
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace the file, or an unfinished run of its name.")]
 Progress = Annotated[bool, typer.Option("--progress/--no-progress", help="Show a bar in a terminal.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]

@@ -65,6 +65,8 @@ def _document(scenario: type[Scenario], dataset: xarray.Dataset, out: Path, elap
         "wall_seconds": wall,
         "starting_seconds": max(elapsed - wall, 0.0),
         "agent_steps_per_second": sum(agents.values()) * steps / wall if steps and wall > 0 else None,
+        "shards": attributes.get("shards"),
+        "faults": attributes.get("faults") or [],
         "content_hash": attributes["content_hash"],
         "observables": observables(dataset),
     }
@@ -129,6 +131,9 @@ def show(said: Mapping[str, Any], as_json: bool) -> None:
         ("populations", ", ".join(f"{count:.6g} {name}" for name, count in said["populations"].items())),
         ("wall time", f"{running} running, {starting} starting and compiling"),
     ]
+    if said["shards"] is not None:
+        rows.append(("shards", str(said["shards"])))
+    rows += [("lost and replaced", fault) for fault in map(_fault, said["faults"])]
     if said["agent_steps_per_second"] is not None:
         rows.append(("speed", f"{readable_rate(said['agent_steps_per_second'])} agent-steps/s, records included"))
     rows.append(("file", f"{said['file']} ({readable_size(said['bytes'])})"))
@@ -138,6 +143,10 @@ def show(said: Mapping[str, Any], as_json: bool) -> None:
     listed = [_observable_row(name, facts) for name, facts in said["observables"].items()]
     table(page, "Observables", ("name", *right, "unit", "long name"), listed, right)
     paragraph(page, f'Open it with: xarray.open_dataset("{said["file"]}")')
+
+
+def _fault(fault: Document) -> str:
+    return f"{fault['what']}, at step {fault['step']}; {fault['steps_repeated']} steps repeated"
 
 
 def _observable_row(name: str, facts: Document) -> tuple[str, ...]:

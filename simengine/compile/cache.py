@@ -11,6 +11,7 @@ import importlib.util
 import os
 import sys
 import tempfile
+import threading
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -27,8 +28,21 @@ def engine_digest() -> str:
     return digest_of(*KERNEL_PACKAGES)
 
 
+# Another thread must not find a module whose text is still being executed.
+_loading = threading.Lock()
+_loaded: dict[tuple[str, str], tuple[ModuleType, Path]] = {}
+
+
 def load(name: str, source: str) -> tuple[ModuleType, Path]:
     """Write the generated source to its folder (once) and import it from there."""
+    with _loading:
+        found = _loaded.get((name, source))
+        if found is None or sys.modules.get(found[0].__name__) is not found[0]:
+            found = _loaded[name, source] = _load(name, source)
+        return found
+
+
+def _load(name: str, source: str) -> tuple[ModuleType, Path]:
     import llvmlite
     import numba
 

@@ -65,6 +65,8 @@ def argument_expressions(
             expressions.append(names.parameter(argument.name))
         elif argument.kind == "key":
             expressions.append(names.draw_key(me.name, argument.name))
+        elif argument.kind == "edge":
+            expressions.append(f"{names.edges_of(argument.owner, f'field_{argument.name}')}[edge]")
         elif argument.kind in {"offset", "direction"}:
             expressions.append(f"{argument.kind}_{argument.name}")
         else:
@@ -95,13 +97,19 @@ def chunked(
     """Open the loop over the agents of a population: chunks over threads, slots inside."""
     stack = ExitStack()
     ids = names.ids(population)
-    code.line(f"size = {ids}.shape[0]")
+    begin = ""
+    if names.shared_out:
+        acting = names.acting(population)
+        code.line(f"begin, size = {acting}[0], {acting}[1] - {acting}[0]")
+        begin = "begin + "
+    else:
+        code.line(f"size = {ids}.shape[0]")
     chunks = names.chunks()
     loop = "prange" if parallel else "range"
     stack.enter_context(code.block(f"for chunk in {loop}({chunks}):"))
     if scratch is not None:
         scratch()
-    first, last = f"chunk * size // {chunks}", f"(chunk + 1) * size // {chunks}"
+    first, last = f"{begin}chunk * size // {chunks}", f"{begin}(chunk + 1) * size // {chunks}"
     # Unsigned, because numba lets signed indices count from the end, which keeps loops from being vectorised.
     stack.enter_context(code.block(f"for me in range(np.uint64({first}), np.uint64({last})):"))
     if population.dynamic:

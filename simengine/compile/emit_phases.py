@@ -47,7 +47,9 @@ def emit_update(
             for result in results:
                 if result.name != "alive":
                     array = names.array(population.name, result.name, result.component)
-                    code.line(f"{array}[:] = next_{array}")
+                    acting = names.acting(population) if names.shared_out else ""
+                    span = f"{acting}[0]:{acting}[1]" if acting else ":"
+                    code.line(f"{array}[{span}] = next_{array}[{span}]")
         bury(code, names, population, results)
 
     return finish(f"phase_{phase.name}", names, body, parallel)

@@ -21,13 +21,14 @@ from simengine.compile.syntax import (
     static_value,
 )
 from simengine.errors import ScenarioError, nearest
-from simengine.scenario.phases import Phase
+from simengine.relations.network import network_of
+from simengine.scenario.phases import Gather, Phase
 from simengine.scenario.population import Field, Population
 
 # What generated code calls its own variables; an author's variables of such names are renamed.
 GENERATED_PREFIXES = (
     "acc", "p", "key", "offset", "direction", "new", "child", "message", "value", "test", "when", "else", "part",
-    "engine", "local", "_draw",
+    "engine", "local", "_draw", "edge", "request",
 )  # fmt: skip
 GENERATED_NAMES = ("me", "other", "id", "other_id", "step", "distance", "live")
 
@@ -128,6 +129,8 @@ class Expressions(ast.NodeTransformer):
                 return self.parameter(node, name)
             if owner == "acc":
                 return self.accumulator(node, name, None)
+            if owner == "edge":
+                return self.edge_value(node, name)
             if owner == "child":
                 return self.written("child", name, None, None, node)
             if owner in self.populations or owner == "new":
@@ -180,6 +183,8 @@ class Expressions(ast.NodeTransformer):
             return self.draw(node)
         if attribute_of(node.func, "send") and "send" in self.roles:
             self.fail(node, "send.… is a statement of its own")
+        if attribute_of(node.func, "edges") and "edges" in self.roles:
+            self.fail(node, "edges.… is a statement of its own")
         return self.generic_visit(node)
 
     def draw(self, node: ast.Call) -> ast.expr:
@@ -241,6 +246,15 @@ class Expressions(ast.NodeTransformer):
         argument = Argument("accumulator", name, component or 0)
         self.need(argument)
         return ast.copy_location(ast.Name(argument.variable, node.ctx), node)  # type: ignore[attr-defined]
+
+    def edge_value(self, node: ast.Attribute, name: str) -> ast.expr:
+        network = network_of(self.phase.relation) if isinstance(self.phase, Gather) else None
+        fields = {} if network is None else network.fields
+        if network is None or name not in fields:
+            self.fail(node, f"edges have no field {name!r}{nearest(name, fields)}")
+        if not isinstance(node.ctx, ast.Load):
+            self.fail(node, f"edge.{name} is read-only here; a rewire phase sets it with edges.add")
+        return ast.copy_location(self.need(Argument("edge", name, owner=network.name)), node)
 
     def checked_component(self, owner: str, declared: Field, component: int | None, node: ast.AST) -> int:
         if (component is None) != (declared.components == 0):

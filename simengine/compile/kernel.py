@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from simengine.compile import cache, target
 from simengine.compile.module import HostPhase, Plan, write_module
 from simengine.compile.names import Binding, Names
+from simengine.compile.sharing import Cut, Share
 from simengine.compile.state import State
 from simengine.errors import RunError, ScenarioError
 from simengine.random.philox import stream_key
@@ -22,6 +23,9 @@ from simengine.scenario.population import FIELD_TYPES
 from simengine.scenario.scenario import Scenario
 
 CHUNKS_PER_THREAD = 4
+# What stands behind an argument when another run begins: the same array, the same array emptied, or something new.
+LASTING = frozenset({"field", "table", "ids", "alive", "order", "count", "acting", "streams", "status", "chunks"})
+EMPTIED = frozenset({"accumulators", "buffer", "work"})
 
 
 @dataclass
@@ -35,7 +39,8 @@ class Segment:
 class Kernel:
     """Advances the state of one run; holds the arrays that only the step needs.
 
-    ``answer(decision, step)`` is called for each decision that is answered outside compiled code.
+    ``answer(decision, step)`` is called for each decision that is answered outside compiled code; in one shard of
+    several, ``share(what, step)`` wherever shards tell one another something.
     """
 
     def __init__(
@@ -46,27 +51,77 @@ class Kernel:
         threads: int = 1,
         host_decisions: frozenset[str] = frozenset(),
         answer: Callable[[Decision, int], None] | None = None,
+        cut: Cut | None = None,
+        share: Callable[[Share, int], None] | None = None,
     ) -> None:
         target.pin()
         self.scenario = scenario
         self.state = state
         self.threads = threads
         self.answer = answer
-        self.plan = write_module(scenario, threads > 1, host_decisions)
+        self._host_decisions = host_decisions
+        self._cut, self.share = cut, share
+        self.plan = self._planned(scenario)
         name = re.sub(r"(?<!^)(?=[A-Z])", "_", type(scenario).__name__).lower()
         self.module, self.path = cache.load(name, self.plan.source)
         self.status = np.zeros(2, np.int64)
-        keys = [stream_key(seed, *names) for names in self.plan.streams.names]
-        self.streams = np.array(keys if keys else [0], np.uint64)
+        self.streams = self._stream_keys(seed)
         self.objects: dict[Binding, Any] = {}
         self._scalars = {label: r.scalars(scenario.values) for label, r in self.plan.relations.items()}
         self._work = {label: r.work(state.capacities()) for label, r in self.plan.relations.items()}
-        self.segments: list[Segment | HostPhase] = [
+        self.segments: list[Segment | HostPhase | Share] = [
             segment
-            if isinstance(segment, HostPhase)
+            if isinstance(segment, HostPhase | Share)
             else Segment(getattr(self.module, segment[0]), self._bind(segment[1]))
             for segment in self.plan.segments
         ]
+        self._renewed = list(self._places_of_new_objects())
+
+    def begin_again(self, scenario: Scenario, seed: int) -> bool:
+        """Stand before the first step of another run in the same arrays, whose `State` has begun again.
+
+        Return false, and do nothing, where that run takes another step or its relations other arrays.
+        """
+        plan = self._planned(scenario)
+        work = {label: r.work(self.state.capacities()) for label, r in plan.relations.items()}
+        if plan is not self.plan or work != self._work:
+            return False
+        self.scenario = scenario
+        self.status.fill(0)
+        self.streams[:] = self._stream_keys(seed)
+        self._scalars = {label: r.scalars(scenario.values) for label, r in plan.relations.items()}
+        for binding, held in self.objects.items():
+            if binding.kind in EMPTIED:
+                held.fill(0)
+            elif binding.kind not in LASTING:
+                self.objects[binding] = self._provide(binding)
+        for arguments, place, binding in self._renewed:
+            arguments[place] = self.object(binding)
+        return True
+
+    def hold(self, state: State) -> None:
+        """Go on with other arrays, of other sizes; also between two segments of a step."""
+        self.state = state
+        self.objects.clear()
+        self._work = {label: r.work(state.capacities()) for label, r in self.plan.relations.items()}
+        for segment, planned in zip(self.segments, self.plan.segments, strict=True):
+            if isinstance(segment, Segment) and not isinstance(planned, HostPhase | Share):
+                segment.arguments[:] = self._bind(planned[1])
+
+    def _places_of_new_objects(self) -> Iterator[tuple[list[Any], int, Binding]]:
+        for segment, planned in zip(self.segments, self.plan.segments, strict=True):
+            if isinstance(segment, Segment) and not isinstance(planned, HostPhase | Share):
+                used = planned[1].used
+                for place, name in enumerate(sorted(used)):
+                    if used[name].kind not in LASTING | EMPTIED:
+                        yield segment.arguments, place, used[name]
+
+    def _planned(self, scenario: Scenario) -> Plan:
+        return write_module(scenario, self.threads > 1, self._host_decisions, self._cut)
+
+    def _stream_keys(self, seed: int) -> NDArray[np.uint64]:
+        keys = [stream_key(seed, *names) for names in self.plan.streams.names]
+        return np.array(keys if keys else [0], np.uint64)
 
     def _bind(self, names: Names) -> list[Any]:
         return [self.object(names.used[name]) for name in sorted(names.used)]
@@ -83,8 +138,10 @@ class Kernel:
             return self.state[key[0]].fields[key[1]][key[2]]
         if kind == "table":
             return self.state[key[0]].tables[key[1]]
-        if kind in {"ids", "alive", "order", "count"}:
+        if kind in {"ids", "alive", "order", "count", "acting"}:
             return getattr(self.state[key[0]], kind)
+        if kind == "edges":
+            return self.state.networks[key[0]].array(key[1])
         if kind == "parameter":
             return getattr(self.scenario, key[0])
         if kind == "accumulators":
@@ -110,12 +167,43 @@ class Kernel:
         return found
 
     def kept(self) -> dict[str, NDArray[Any]]:
-        """The arrays that relations keep from step to step, by ``relation/name``."""
-        return {
+        """The arrays that relations keep from step to step, edges among them, by ``relation/name``."""
+        kept = {
             f"{label}/{name}": self.object(Binding("work", (label, name)))
             for label, relation in self.plan.relations.items()
             for name in relation.kept
         }
+        for label, network in self.state.networks.items():
+            kept |= {f"{label}/{name}": values for name, values in network.saved().items()}
+        return kept
+
+    def restore(self, kept: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from what `kept` gave."""
+        for label, network in self.state.networks.items():
+            network.load({name: np.array(kept[f"{label}/{name}"]) for name in network.saved()})
+        self._renew_edges()
+        for label, relation in self.plan.relations.items():
+            for name in relation.kept:
+                self.object(Binding("work", (label, name)))[...] = kept[f"{label}/{name}"]
+
+    def settle(self) -> None:
+        """Let networks have room for the edges of a step, and list neighbours where agents are now stored."""
+        grown = False
+        for label, network in self.state.networks.items():
+            added = self.plan.adding.get(label, 0) * self.state[network.network.source.name].living
+            grown |= network.make_room(added)
+        if grown:
+            self._renew_edges()
+        for network in self.state.networks.values():
+            network.settle()
+
+    def _renew_edges(self) -> None:
+        for binding in self.objects:
+            if binding.kind == "edges":
+                self.objects[binding] = self._provide(binding)
+        for arguments, place, binding in self._renewed:
+            if binding.kind == "edges":
+                arguments[place] = self.objects[binding]
 
     @property
     def stopped_by(self) -> int | None:
@@ -130,17 +218,25 @@ class Kernel:
 
     def advance(self, first_step: int, steps: int) -> int:
         """Run up to ``steps`` steps; return the number of the next one. Stops early when a condition holds."""
-        if len(self.segments) == 1:
-            segment = self.segments[0]
-            assert isinstance(segment, Segment)
-            reached = int(self._call(segment, first_step, steps))
-            self._check()
-            return reached
+        segment = self.segments[0]
+        if len(self.segments) == 1 and isinstance(segment, Segment):
+            reached, goal = first_step, first_step + steps
+            while True:
+                self.settle()
+                reached = int(self._call(segment, reached, goal - reached))
+                self._check()
+                # A step that may want more edges than there is room for is not begun.
+                if reached == goal or self.status[1] or not self.plan.adding:
+                    return reached
         for step in range(first_step, first_step + steps):
+            self.settle()
             for segment in self.segments:
                 if isinstance(segment, HostPhase):
                     assert self.answer is not None
                     self.answer(segment.decision, step)
+                elif isinstance(segment, Share):
+                    assert self.share is not None
+                    self.share(segment, step)
                 else:
                     self._call(segment, step, 1)
                     self._check()

@@ -26,7 +26,7 @@ from simengine.compile.syntax import (
     written_fields,
 )
 from simengine.errors import nearest
-from simengine.scenario.phases import Birth, Decision, Gather, Send
+from simengine.scenario.phases import Birth, Decision, Gather, Rewire, Send
 
 UNROLL_LIMIT = 16
 
@@ -47,8 +47,8 @@ class Lowering(Expressions):
                 lowered.append(ast.Return(self.returned(ast.Constant(False if isinstance(phase, Birth) else 0))))
             else:
                 lowered.append(ast.Return(self.returned(None)))
-        if isinstance(phase, Send):
-            # Every path returns all messages, those of sends further down included.
+        if isinstance(phase, Send | Rewire):
+            # Every path returns all messages and requests, those further down included.
             for node in [node for statement in lowered for node in ast.walk(statement)]:
                 if isinstance(node, ast.Return):
                     node.value = self.returned(None)
@@ -116,6 +116,12 @@ class Lowering(Expressions):
             assert isinstance(self.phase, Send)
             dtype = self.phase.inboxes[result.name.removesuffix("_value")].dtype
             return ast.Constant(0.0 if dtype is float else 0)
+        if result.kind == "request":
+            assert isinstance(self.phase, Rewire)
+            _, _, part = result.name.partition("_")
+            if part in {"first", "second"}:
+                return ast.Constant(-1)
+            return ast.Constant(0.0 if self.phase.network.fields[part.removeprefix("to_")].dtype is float else 0)
         return None
 
     def returned(self, value: ast.expr | None) -> ast.expr:
@@ -258,7 +264,47 @@ class Lowering(Expressions):
         call = node.value
         if isinstance(call, ast.Call) and attribute_of(call.func, "send"):
             return self.message(call)
+        if isinstance(call, ast.Call) and attribute_of(call.func, "edges") and isinstance(self.phase, Rewire):
+            return self.request(call, self.phase)
         return self.generic_visit(node)
+
+    def request(self, call: ast.Call, phase: Rewire) -> list[ast.stmt]:
+        """Store what is asked of a network: the ends of an edge, and values of its fields."""
+        assert isinstance(call.func, ast.Attribute)
+        kind, fields = call.func.attr, phase.network.fields
+        if kind not in {"add", "drop"}:
+            self.fail(call, f"edges has no {kind!r}{nearest(kind, ('add', 'drop'))}; edges.add and edges.drop")
+        values = {keyword.arg or "**": keyword.value for keyword in call.keywords}
+        for name in values:
+            if kind == "drop" or name not in fields:
+                known = fields if kind == "add" else ()
+                self.fail(call, f"edges.{kind} has no argument {name!r}{nearest(name, known)}")
+        if len(call.args) != 2 or any(isinstance(argument, ast.Starred) for argument in call.args):
+            given = "".join(f", {name}=..." for name in fields) if kind == "add" else ""
+            self.fail(call, f"call it as edges.{kind}(me, other{given})")
+        self.check_loops(call, f"edges.{kind}")
+        site = self.sites.setdefault(kind, 0)
+        self.sites[kind] += 1
+        parts = {f"{kind}_first": call.args[0], f"{kind}_second": call.args[1]}
+        parts |= {f"{kind}_to_{name}": value for name, value in values.items()}
+        statements: list[ast.stmt] = []
+        for name, value in parts.items():
+            result = Result("request", name, site)
+            self.results[result] = None
+            lowered = self.visit(value)
+            if name.startswith("add_to_") and fields[name.removeprefix("add_to_")].dtype is float:
+                lowered = ast.BinOp(lowered, ast.Mult(), ast.Constant(1.0))
+            statements.append(ast.copy_location(ast.Assign([ast.Name(result.variable, ast.Store())], lowered), call))
+        return statements
+
+    def check_loops(self, call: ast.Call, what: str) -> None:
+        """Refuse what is counted by its place in the function inside a loop that is not unrolled."""
+        if self.loops:
+            self.fail(
+                call,
+                f"{what} inside a loop needs `for … in range(number)` with at most {UNROLL_LIMIT} rounds, "
+                "without break",
+            )
 
     def message(self, call: ast.Call) -> list[ast.stmt]:
         if not isinstance(self.phase, Send):
@@ -268,12 +314,7 @@ class Lowering(Expressions):
         inbox = call.func.attr
         if inbox not in self.phase.inboxes:
             self.fail(call, f"send has no inbox {inbox!r}{nearest(inbox, self.phase.inboxes)}")
-        if self.loops:
-            self.fail(
-                call,
-                f"a send inside a loop needs `for … in range(number)` with at most {UNROLL_LIMIT} rounds, "
-                "without break",
-            )
+        self.check_loops(call, "a send")
         combine = self.phase.inboxes[inbox]
         expected = 2 if combine.takes_value else 1
         if len(call.args) != expected or call.keywords:

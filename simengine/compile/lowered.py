@@ -13,8 +13,9 @@ class Argument:
     """One thing a lowered function asks for.
 
     ``kind``: ``me``, ``other``, ``id``, ``other_id``, ``step``, ``distance``, ``offset`` and ``direction`` (``name`` is
-    the axis), ``parameter``, ``accumulator``, ``key`` (of a named draw), ``ids`` (of ``owner``), ``field`` (of
-    ``owner`` at ``at``: ``me``, ``other`` or the whole ``array``).
+    the axis), ``edge`` (the field ``name`` of the edge to other, in the network ``owner``), ``parameter``,
+    ``accumulator``, ``key`` (of a named draw), ``ids`` (of ``owner``), ``field`` (of ``owner`` at ``at``: ``me``,
+    ``other`` or the whole ``array``).
     """
 
     kind: str
@@ -32,6 +33,7 @@ class Argument:
             "key": ("key", self.name),
             "offset": ("offset", self.name),
             "direction": ("direction", self.name),
+            "edge": ("edge", self.name),
             "ids": (self.owner, "ids"),
             "field": (self.owner, self.name, self.component, "at", self.at),
         }.get(self.kind, (self.kind,))
@@ -42,7 +44,7 @@ class Argument:
 class Result:
     """One value a lowered function returns.
 
-    ``kind``: ``accumulator``, ``new``, ``child``, ``message`` or ``value``.
+    ``kind``: ``accumulator``, ``new``, ``child``, ``message``, ``request`` or ``value``.
     """
 
     kind: str
@@ -52,9 +54,8 @@ class Result:
     @property
     def variable(self) -> str:
         """Its name inside the lowered function."""
-        return {"accumulator": "acc", "new": "new", "child": "child", "message": "message"}.get(
-            self.kind, "value"
-        ) + f"_{self.name}_{self.component}"
+        prefixes = {"accumulator": "acc", "new": "new", "child": "child", "message": "message", "request": "request"}
+        return f"{prefixes.get(self.kind, 'value')}_{self.name}_{self.component}"
 
 
 @dataclass

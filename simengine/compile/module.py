@@ -7,16 +7,18 @@ from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from simengine.compile import emit, emit_gathers, emit_phases
+from simengine.compile import emit, emit_gathers, emit_phases, emit_rewire
 from simengine.compile.helpers import Globals
 from simengine.compile.lanes import lane_form
 from simengine.compile.lower import Lowering
 from simengine.compile.lowered import Lowered
 from simengine.compile.names import Lines, Names, Streams
+from simengine.compile.sharing import Cut, Share, Step, check_regions, cut_into_segments, is_repeated
 from simengine.errors import ScenarioError
 from simengine.relations.base import Relation
+from simengine.relations.network import Neighbours, Network
 from simengine.relations.space import Space
-from simengine.scenario.phases import AgentPhase, Birth, Decision, Gather, Phase, Send, Update
+from simengine.scenario.phases import AgentPhase, Birth, Decision, Gather, Phase, Rewire, Send, Update
 from simengine.scenario.scenario import Scenario, active
 from simengine.scenario.stop import Consensus, Extinct, Stop, Unchanged, When
 
@@ -34,7 +36,7 @@ class Plan:
 
     source: str
     streams: Streams
-    segments: list[tuple[str, Names] | HostPhase]
+    segments: list[tuple[str, Names] | HostPhase | Share]
     relations: dict[str, Relation]
     gathers: dict[str, Gather]
     stops: list[Stop]
@@ -42,13 +44,21 @@ class Plan:
     origins: list[tuple[int, int, Lowered]] = field(default_factory=list)
     surroundings: Globals = field(default_factory=Globals)
     loops: list[tuple[int, int, str]] = field(default_factory=list)
+    adding: dict[str, int] = field(default_factory=dict)
+    """How many edges an agent may add in a step, by network."""
+    not_in_regions: str = ""
+    """Why the scenario cannot be cut into regions of space; nothing when it can."""
 
 
 class ModuleWriter:
-    """Writes the module for one scenario with given parameters."""
+    """Writes the module for one scenario with given parameters; with ``cut``, for one shard of it."""
 
-    def __init__(self, scenario: Scenario, parallel: bool, host_decisions: frozenset[str]) -> None:
+    def __init__(
+        self, scenario: Scenario, parallel: bool, host_decisions: frozenset[str], cut: Cut | None = None
+    ) -> None:
         self.scenario = scenario
+        self.cut = cut
+        self.not_in_regions = ""
         self.parallel = parallel
         self.host_decisions = host_decisions
         declaration = scenario.declaration
@@ -75,9 +85,15 @@ class ModuleWriter:
         written_elsewhere: bool = False,
     ) -> Names:  # fmt: skip
         """The scope of a phase's generated function."""
+        shared_out = self.cut is not None and not sequential and not self._repeated(phase)
         return Names(
-            phase.name, self.streams, self.relations, self.imports, self.choices, sequential, written, written_elsewhere
-        )
+            phase.name, self.streams, self.relations, self.imports, self.choices, sequential, written,
+            written_elsewhere, shared_out,
+        )  # fmt: skip
+
+    def _repeated(self, phase: Phase) -> bool:
+        in_turn = not isinstance(phase, Gather) and getattr(phase, "order", "synchronous") != "synchronous"
+        return is_repeated(phase, None if in_turn else self.lower(phase))
 
     def lower(self, phase: Phase, sequential: bool = False) -> Lowered:
         """Lower a phase's function, once."""
@@ -103,10 +119,11 @@ class ModuleWriter:
     def _check_given(self, gather: Gather) -> None:
         import inspect
 
-        for argument in ("offset", "distance", "direction"):
+        for argument in ("offset", "distance", "direction", "edge"):
             if argument in inspect.signature(gather.function).parameters and argument not in gather.relation.gives:
+                giving = "a Network with edge fields" if argument == "edge" else "a Space"
                 raise ScenarioError(
-                    f"{gather.where}: {type(gather.relation).__name__} gives no {argument}; a Space does"
+                    f"{gather.where}: {type(gather.relation).__name__} gives no {argument}; {giving} does"
                 )
 
     def _check_moves(self, phase: Phase, lowered: Lowered) -> None:
@@ -125,7 +142,7 @@ class ModuleWriter:
 
     def write(self) -> Plan:
         """Write everything."""
-        segments: list[list[emit.Function] | HostPhase] = [[]]
+        steps: list[Step] = []
         sequential_only = self._gathers_in_turn()
         for phase in self.phases:
             if isinstance(phase, Gather):
@@ -137,18 +154,38 @@ class ModuleWriter:
                 )
             else:
                 function = self._emit(phase)
-            current = segments[-1]
-            assert isinstance(current, list)
-            current.append(function)
             self.functions.append(function)
-            if isinstance(phase, Decision) and self._label(phase) in self.host_decisions:
-                if phase.order != "synchronous":
-                    raise ScenarioError(
-                        f"{phase.where}: only a synchronous decision can be answered by a policy outside compiled code"
-                    )
-                segments.append(HostPhase(phase))
-                segments.append([])
-        return self._assemble(segments)
+            outside = isinstance(phase, Decision) and self._label(phase) in self.host_decisions
+            if outside and getattr(phase, "order", "") != "synchronous":
+                raise ScenarioError(
+                    f"{phase.where}: only a synchronous decision can be answered by a policy outside compiled code"
+                )
+            steps.append(self._step(phase, function, outside))
+        return self._assemble(self._segments(steps))
+
+    def _step(self, phase: Phase, function: emit.Function, asked_outside: bool) -> Step:
+        lowered = [found for (name, _), found in self.lowered.items() if name == phase.name]
+        return Step(phase, function, lowered, self._repeated(phase), asked_outside)
+
+    def _segments(self, steps: list[Step]) -> list[list[emit.Function] | HostPhase | Share]:
+        """Cut the step where a policy is asked, and where shards tell one another something."""
+        stops = self.scenario.declaration.stops
+        if self.cut == "regions":
+            self.not_in_regions = check_regions(
+                steps, stops, self.populations, self.scenario.declaration.relations.values()
+            )
+        if self.cut is not None and not self.not_in_regions:
+            cut = [part for part in cut_into_segments(steps, stops, self.cut) if part != [] or stops]
+            return [HostPhase(part) if isinstance(part, Decision) else part for part in cut]  # type: ignore[misc]
+        found: list[list[emit.Function] | HostPhase | Share] = [[]]
+        for step in steps:
+            segment = found[-1]
+            assert isinstance(segment, list)
+            segment.append(step.function)
+            if step.asked_outside:
+                assert isinstance(step.phase, Decision)
+                found += [HostPhase(step.phase), []]
+        return found
 
     def _phase_of(self, function: emit.Function) -> Phase:
         """The phase that a generated loop belongs to."""
@@ -181,6 +218,11 @@ class ModuleWriter:
             return emit_phases.emit_sequential(phase, lowered, gathers, names, self.populations, self.joined)
         if isinstance(phase, Send):
             return emit_phases.emit_send(phase, self.lower(phase), self.names(phase), self.populations, self.parallel)
+        if isinstance(phase, Rewire):
+            ways = {r.way for r in self.joined if isinstance(r, Neighbours) and r.network is phase.network}
+            return emit_rewire.emit_rewire(
+                phase, self.lower(phase), self.names(phase), self.populations, ways, self.parallel
+            )
         assert isinstance(phase, Birth)
         population = phase.population
         earlier = self.phases[: self.phases.index(phase)]
@@ -195,18 +237,18 @@ class ModuleWriter:
             phase, self.lower(phase), self.names(phase), self.populations, self.joined, collected, inboxes
         )
 
-    def _assemble(self, segments: list[list[emit.Function] | HostPhase]) -> Plan:
+    def _assemble(self, segments: list[list[emit.Function] | HostPhase | Share]) -> Plan:
         stops = list(self.scenario.declaration.stops)
-        host_phases = any(isinstance(segment, HostPhase) for segment in segments)
         tail = Lines()
-        plan_segments: list[tuple[str, Names] | HostPhase] = []
-        last = len(segments) - 1
+        plan_segments: list[tuple[str, Names] | HostPhase | Share] = []
+        compiled = [number for number, segment in enumerate(segments) if isinstance(segment, list)]
         for number, segment in enumerate(segments):
-            if isinstance(segment, HostPhase):
+            if not isinstance(segment, list):
                 plan_segments.append(segment)
                 continue
-            name = f"segment_{number}" if host_phases else "advance"
-            names = self._advance(tail, name, segment, stops, first=number == 0, last=number == last)
+            name = f"segment_{number}" if len(segments) > 1 else "advance"
+            edges = {"first": number == compiled[0], "last": number == compiled[-1]}
+            names = self._advance(tail, name, segment, stops, **edges)
             plan_segments.append((name, names))
         source, origins = self._text(tail)
         relations = {label: self._relation(key) for key, label in self.relations.items()}
@@ -222,6 +264,8 @@ class ModuleWriter:
             origins,
             self.globals,
             self.loops,
+            {network.name: sites for network, sites in self._adding().items()},
+            self.not_in_regions,
         )
 
     def _advance(
@@ -233,6 +277,10 @@ class ModuleWriter:
         names.use("status", "status")
         body = Lines()
         body.depth = 2
+        for network, sites in self._adding().items() if first else ():
+            count, source = names.edges(network, "count"), names.edges(network, "source")
+            with body.block(f"if {count}[0] + {sites} * {names.living(network.source)} > {source}.shape[0]:"):
+                body.line("return step")
         for number, stop in enumerate(stops):
             if first and isinstance(stop, Unchanged):
                 population = stop.field.population
@@ -261,6 +309,16 @@ class ModuleWriter:
         code.line("    return first_step + steps")
         code.line("")
         return names
+
+    def _adding(self) -> dict[Network, int]:
+        """The networks to which edges may be added, and at how many places an agent does so."""
+        found: dict[Network, int] = {}
+        for phase in self.phases:
+            if isinstance(phase, Rewire):
+                sites = sum(result.name == "add_first" for result in self.lower(phase).results)
+                if sites:
+                    found[phase.network] = found.get(phase.network, 0) + sites
+        return found
 
     def _stop_test(self, stop: Stop, number: int, names: Names) -> str:
         if isinstance(stop, When):
@@ -356,11 +414,16 @@ def _draw_names(source: str) -> set[str]:
 _written: WeakKeyDictionary[type[Scenario], dict[Any, Plan]] = WeakKeyDictionary()
 
 
-def write_module(scenario: Scenario, parallel: bool, host_decisions: frozenset[str] = frozenset()) -> Plan:
-    """Generate the module of a scenario instance, or return the one written for an equal instance before."""
-    writer = ModuleWriter(scenario, parallel, host_decisions)
+def write_module(
+    scenario: Scenario, parallel: bool, host_decisions: frozenset[str] = frozenset(), cut: Cut | None = None
+) -> Plan:
+    """Generate the module of a scenario instance, or return the one written for an equal instance before.
+
+    With ``cut`` it is the module of one of several shards.
+    """
+    writer = ModuleWriter(scenario, parallel, host_decisions, cut)
     key = (
-        parallel, host_decisions, tuple(sorted(writer.static.items())),
+        parallel, host_decisions, cut, tuple(sorted(writer.static.items())),
         tuple(phase.name for phase in writer.phases), tuple(writer.choices.values()),
     )  # fmt: skip
     plans = _written.setdefault(type(scenario), {})

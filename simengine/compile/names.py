@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from simengine.relations.base import Relation
+from simengine.relations.network import Network
 from simengine.scenario.phases import Gather
 from simengine.scenario.population import FieldReference, Population
 
@@ -71,8 +72,10 @@ class Names:
         sequential: bool = False,
         written: frozenset[tuple[str, str]] = frozenset(),
         written_elsewhere: bool = False,
+        shared_out: bool = False,
     ) -> None:
         self.phase = phase
+        self.shared_out = shared_out
         self.streams = streams
         self.relations = relations
         self.module_imports = imports
@@ -96,6 +99,10 @@ class Names:
 
     def order(self, population: Population) -> str:
         return self.use(f"{population.name}_order", "order", population.name)
+
+    def acting(self, population: Population) -> str:
+        """The slots that this shard acts for in a phase that is shared out: first and past the last."""
+        return self.use(f"{population.name}_acting", "acting", population.name)
 
     def living(self, population: Population) -> str:
         return self.use(f"{population.name}_count", "count", population.name) + "[0]"
@@ -151,6 +158,13 @@ class Names:
     def work(self, relation: Relation, name: str) -> str:
         label = self.relations[id(relation)]
         return self.use(f"{label}_{name}_work", "work", label, name)
+
+    def edges(self, network: Network, name: str) -> str:
+        return self.edges_of(network.name, name)
+
+    def edges_of(self, network: str, name: str) -> str:
+        """One of the arrays of a network's edges, by names."""
+        return self.use(f"{network}_{name}_edges", "edges", network, name)
 
     def static(self, relation: Relation) -> Any:
         """The relation's choices that follow from the parameters."""

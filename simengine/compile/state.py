@@ -8,12 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simengine.compile.network_state import NetworkState
+from simengine.relations.edges import Edges
+from simengine.relations.network import Network
 from simengine.scenario.population import Population
 from simengine.scenario.scenario import Scenario
 
 Array = NDArray[Any]
 
 
+NO_EDGES = Edges(np.empty(0, np.int32), np.empty(0, np.int32))
 # Loops that read eight values at a time may read past the last agent, and must find nobody there.
 PADDING = 16
 
@@ -28,21 +32,37 @@ class PopulationState:
     def __init__(self, population: Population, size: int, capacity: int) -> None:
         self.population = population
         self.capacity = capacity
-        self.ids = np.full(capacity, -1, np.int64)
-        self.ids[:size] = np.arange(size)
-        self.alive = np.zeros(capacity, np.bool_)
-        self.alive[:size] = True
-        self.order = np.full(capacity, -1, np.int64)
-        self.order[:size] = np.arange(size)
-        self.count = np.array([size], np.int64)
-        self.tables: dict[str, Array] = {}
-        for name, field in {**population.fields, **population.inboxes}.items():
-            table = np.full((field.rows, capacity + PADDING), field.default, field.numpy_dtype)
-            if field.dtype is float:
-                table[:, capacity:] = np.inf
-            self.tables[name] = table
+        self.ids = np.empty(capacity, np.int64)
+        self.alive = np.empty(capacity, np.bool_)
+        self.order = np.empty(capacity, np.int64)
+        self.count = np.empty(1, np.int64)
+        self.acting = np.empty(2, np.int64)
+        self.declared = {**population.fields, **population.inboxes}
+        self.tables: dict[str, Array] = {
+            name: np.empty((field.rows, capacity + PADDING), field.numpy_dtype) for name, field in self.declared.items()
+        }
         self.fields: dict[str, Array] = {name: table[:, :capacity] for name, table in self.tables.items()}
-        self.sorted_storage = False
+        self.arrangement = 0
+        self.begin(size)
+
+    def begin(self, size: int) -> None:
+        """Hold ``size`` agents as they are before a start: ids from 0, default values, and nothing of who was here."""
+        numbers = np.arange(size)
+        self.ids[:size], self.ids[size:] = numbers, -1
+        self.alive[:size], self.alive[size:] = True, False
+        self.order[:size], self.order[size:] = numbers, -1
+        self.count[0] = size
+        self.acting[:] = 0, self.capacity
+        for name, field in self.declared.items():
+            self.tables[name].fill(field.default)
+            if field.dtype is float:
+                self.tables[name][:, self.capacity :] = np.inf
+        self._arranged(False)
+
+    def _arranged(self, sorted_storage: bool) -> None:
+        """Take note that agents lie in other slots; each arrangement has a number of its own."""
+        self.sorted_storage = sorted_storage
+        self.arrangement += 1
 
     @property
     def living(self) -> int:
@@ -54,8 +74,7 @@ class PopulationState:
 
         It is contiguous whatever the storage, because the rounding of numpy's sums depends on the layout.
         """
-        field = (self.population.fields | self.population.inboxes)[name]
-        table = self.fields[name]
+        field, table = self.declared[name], self.fields[name]
         if self.sorted_storage or self.population.dynamic:
             table = table[:, self.order[: self.living]]
         return np.ascontiguousarray(table.T if field.components else table[0])
@@ -66,8 +85,7 @@ class PopulationState:
 
     def saved(self) -> dict[str, Array]:
         """Everything that the next step may depend on: ids and values of the living, by ascending id."""
-        names = [*self.population.fields, *self.population.inboxes]
-        return {"ids": self.living_ids(), **{name: self.values(name) for name in names}}
+        return {"ids": self.living_ids(), **{name: self.values(name) for name in self.declared}}
 
     def load(self, saved: Mapping[str, Array]) -> None:
         """Take over what `saved` gave, the living in the first slots by ascending id."""
@@ -76,10 +94,10 @@ class PopulationState:
         self.alive[:living], self.alive[living:] = True, False
         self.order[:living], self.order[living:] = np.arange(living), -1
         self.count[0] = living
-        for name, field in {**self.population.fields, **self.population.inboxes}.items():
+        for name, field in self.declared.items():
             values = saved[name]
             self.fields[name][:, :living] = values.T if field.components else values
-        self.sorted_storage = False
+        self._arranged(False)
 
     def bury(self) -> None:
         """Remove those whose ``alive`` was set to false, of a population that lies in the first slots by id."""
@@ -92,7 +110,7 @@ class PopulationState:
         for column in (self.ids, *(row for table in self.fields.values() for row in table)):
             column[:] = np.take(column, permutation)
         self.order[self.ids] = np.arange(self.capacity)
-        self.sorted_storage = True
+        self._arranged(True)
 
 
 class State:
@@ -104,9 +122,35 @@ class State:
             size = scenario.size_of(population, scenario.values)
             capacity = scenario.capacity_of(population, scenario.values)
             self.populations[name] = PopulationState(population, size, capacity)
+        self.networks = {
+            name: NetworkState(relation, self.populations[relation.source.name])
+            for name, relation in scenario.declaration.relations.items()
+            if isinstance(relation, Network)
+        }
+
+    @classmethod
+    def of(cls, populations: dict[str, PopulationState]) -> State:
+        """Return the state made of these populations."""
+        state = cls.__new__(cls)
+        state.populations, state.networks = populations, {}
+        return state
 
     def __getitem__(self, name: str) -> PopulationState:
         return self.populations[name]
+
+    def begin_again(self, scenario: Scenario) -> bool:
+        """Hold another run of the same scenario before its start; false, and nothing done, where it needs more room."""
+        for name, population in scenario.declaration.populations.items():
+            held = self.populations.get(name)
+            if held is None or held.population is not population:
+                return False
+            if held.capacity != scenario.capacity_of(population, scenario.values):
+                return False
+        for held in self.populations.values():
+            held.begin(scenario.size_of(held.population, scenario.values))
+        for network in self.networks.values():
+            network.hold(NO_EDGES)
+        return True
 
     def capacities(self) -> Mapping[str, int]:
         """The capacity of each population."""

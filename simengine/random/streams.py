@@ -194,6 +194,10 @@ class Draws:
         """Return for each agent whether something of the given probability happens: `uniform` below it."""
         return np.asarray(self.uniform(name, to=to, between=between) < np.asarray(probability))
 
+    def seed_for(self, name: str) -> int:
+        """Return one whole number from 0 to 2**32 - 1 to seed another generator with: networkx, numpy."""
+        return int(sampling.bits(self.key(name), np.int64(0))) >> 32
+
     def unit_vector(self, name: str, dimensions: int) -> Floats:
         """Return directions uniform on the circle or the sphere: shape (n, dimensions), 2 or 3 of them."""
         if dimensions not in (2, 3):

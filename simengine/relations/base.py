@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from simengine.scenario.population import FieldReference, Population
+
+if TYPE_CHECKING:
+    from simengine.relations.network import Network
 
 
 class Code(Protocol):
@@ -25,6 +28,7 @@ class Scope(Protocol):
     sequential: bool
     written: frozenset[tuple[str, str]]
     written_elsewhere: bool
+    shared_out: bool
 
     def ids(self, population: Population) -> str:
         """The array of ids by slot."""
@@ -38,6 +42,9 @@ class Scope(Protocol):
     def living(self, population: Population) -> str:
         """The number of the living."""
 
+    def acting(self, population: Population) -> str:
+        """Where `shared_out`: the array of the first slot this shard acts for and the one past the last."""
+
     def field(self, reference: FieldReference, component: int = 0) -> str:
         """One component of a field, as a one-dimensional array by slot."""
 
@@ -49,6 +56,9 @@ class Scope(Protocol):
 
     def work(self, relation: Relation, name: str) -> str:
         """One of the relation's `work` arrays."""
+
+    def edges(self, network: Network, name: str) -> str:
+        """One of the arrays of a network's edges; see `simengine.compile.network_state`."""
 
     def key(self, relation: Relation, name: str) -> str:
         """The key of a named draw of the relation, for this step (and event)."""
@@ -115,9 +125,16 @@ class Relation:
     """
     name: str = ""
 
+    def check(self, scenario: type) -> None:
+        """Raise ``ScenarioError`` where the declaration does not fit the scenario class."""
+
     def scalars(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Numbers that follow from the parameters, checked (``InputError``); available as ``scope.scalar``."""
         return {}
+
+    def accept(self, parameters: Mapping[str, Any]) -> None:
+        """Refuse parameters that the relation cannot do with (``InputError``)."""
+        self.scalars(parameters)
 
     def static(self, parameters: Mapping[str, Any]) -> tuple[Any, ...]:
         """Choices that follow from the parameters and change the generated code."""
@@ -153,6 +170,10 @@ class Relation:
 
     def commit(self, code: Code, scope: Scope, written: Mapping[tuple[str, str, int], str]) -> None:
         """Emit what keeps written values legal; ``written`` maps (population, field, component) to variables."""
+
+    def looks_at(self) -> tuple[FieldReference, ...]:
+        """The fields of others that it reads itself, to find out who is seen."""
+        return ()
 
     def populations(self) -> tuple[Population, ...]:
         """The populations it joins."""

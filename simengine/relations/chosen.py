@@ -47,6 +47,10 @@ class _Grouped(Relation):
             "members": ("int64", capacity[self.field.population.name]),
         }
 
+    def looks_at(self) -> tuple[FieldReference, ...]:
+        """Who belongs to whom."""
+        return (self.field,)
+
     def _changes(self, scope: Scope) -> bool:
         key = (self.field.population.name, self.field.field.name)
         return scope.sequential and (key in scope.written or self.field.population.dynamic)

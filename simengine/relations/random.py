@@ -7,6 +7,7 @@ from typing import Any
 
 from simengine.errors import InputError, ScenarioError
 from simengine.relations.base import Body, Code, Relation, Scope, resolve_number
+from simengine.relations.network import EdgeReference, network_of
 from simengine.scenario.population import FieldReference, Population
 
 
@@ -14,7 +15,8 @@ class Random(Relation):
     """Each agent sees ``k`` different partners (fewer when fewer exist), drawn afresh for every gather, step and event.
 
     ``within`` limits the draw to the agents seen over another relation; ``weight`` (a non-negative field of the
-    partners) makes the chances proportional to it. Itself excluded. Cost without ``within``: k draws.
+    partners, or of the edges to them) makes the chances proportional to it. Itself excluded. Cost without ``within``:
+    k draws.
     """
 
     def __init__(
@@ -24,7 +26,7 @@ class Random(Relation):
         *,
         target: Population | None = None,
         within: Relation | None = None,
-        weight: FieldReference | None = None,
+        weight: FieldReference | EdgeReference | None = None,
     ) -> None:
         if not isinstance(k, str) and not (isinstance(k, int) and k >= 1):
             raise ScenarioError(f"Random(k=...): a number of partners, at least 1, or a parameter's name; not {k!r}")
@@ -34,15 +36,24 @@ class Random(Relation):
             )
         if within is not None and (within.source is not source or target not in (None, within.target)):
             raise ScenarioError("Random(within=...): the inner relation must join the same populations")
+        self.gives = within.gives & {"edge"} if within is not None else frozenset()
         self.source, self.k, self.within = source, k, within
         self.target = within.target if within is not None else target or source
-        if weight is not None and weight.population is not self.target:
-            raise ScenarioError("Random(weight=...): the weight is a field of the partners")
+        if isinstance(weight, EdgeReference):
+            if within is None or network_of(within) is not weight.network:
+                raise ScenarioError(f"Random(weight={weight}): edges weigh partners drawn within= their network")
+        elif weight is not None and weight.population is not self.target:
+            raise ScenarioError("Random(weight=...): the weight is a field of the partners, or of the edges to them")
         self.weight = weight
 
     def populations(self) -> tuple[Population, ...]:
         """The populations it joins."""
         return (self.source, self.target)
+
+    def looks_at(self) -> tuple[FieldReference, ...]:
+        """The weights, and what the inner relation reads."""
+        inner = self.within.looks_at() if self.within is not None else ()
+        return (*inner, self.weight) if isinstance(self.weight, FieldReference) else inner
 
     def scalars(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """The number of partners; refuses less than one."""
@@ -63,6 +74,8 @@ class Random(Relation):
             code.line(f"pool = np.empty({scope.order(self.target)}.shape[0], np.int64)")
         if self.weight is not None:
             code.line(f"pool_weight = np.empty({scope.order(self.target)}.shape[0], np.float64)")
+        if self.gives:
+            code.line(f"pool_edge = np.empty({scope.order(self.target)}.shape[0], np.int64)")
         if self.within is not None:
             self.within.scratch(code, scope)
 
@@ -100,11 +113,18 @@ class Random(Relation):
     def _visit_pool(self, code: Code, scope: Scope, body: Body) -> None:
         key = scope.key(self, "partner")
         code.line("pool_size = 0")
+        weight = ""
+        if isinstance(self.weight, EdgeReference):
+            weight = f"{scope.edges(self.weight.network, f'field_{self.weight.field.name}')}[edge]"
+        elif self.weight is not None:
+            weight = f"{scope.field(self.weight)}[other]"
 
         def keep() -> None:
             code.line("pool[pool_size] = other")
             if self.weight is not None:
-                code.line(f"pool_weight[pool_size] = {scope.field(self.weight)}[other]")
+                code.line(f"pool_weight[pool_size] = {weight}")
+            if self.gives:
+                code.line("pool_edge[pool_size] = edge")
             code.line("pool_size += 1")
 
         if self.within is not None:
@@ -119,12 +139,14 @@ class Random(Relation):
         with code.block(f"for pick in range(min({scope.scalar(self, 'k')}, pool_size)):"):
             if self.weight is None:
                 pick = scope.imports("simengine.arrays.partners", "pick_rank")
-                code.line(f"other = pool[{pick}({key}, me_id, pick, pool_size, chosen)]")
+                code.line(f"at = {pick}({key}, me_id, pick, pool_size, chosen)")
             else:
                 pick = scope.imports("simengine.arrays.partners", "pick_weighted")
                 code.line(f"at = {pick}({key}, me_id, pick, pool_size, pool_weight)")
                 with code.block("if at < 0:"):
                     code.line("break")
-                code.line("other = pool[at]")
+            code.line("other = pool[at]")
+            if self.gives:
+                code.line("edge = pool_edge[at]")
             self._skip_dead(code, scope)
             body()

@@ -131,15 +131,20 @@ class Space(Relation):
         n = self.dimensions
         return cells.box_grid(reach, [0.0] * n, [side] * n, [self.boundary == "periodic"] * n, agents)
 
+    def accept(self, parameters: Mapping[str, Any]) -> None:
+        """Refuse a reach or box that is not positive."""
+        reach, side = float(resolve_number(self.reach, parameters, "reach")), self.side(parameters)
+        if not (reach > 0 and math.isfinite(reach)):
+            raise InputError(f"the reach must be positive and finite, got {reach!r}")
+        if side is not None and not (side > 0 and math.isfinite(side)):
+            raise InputError(f"the box must be positive and finite, got {side!r}")
+
     def scalars(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """Reach, box and grid; refuses a reach or box that is not positive."""
+        """Reach, box and grid."""
         import numpy as np
 
+        self.accept(parameters)
         reach, side = float(resolve_number(self.reach, parameters, "reach")), self.side(parameters)
-        if not (reach > 0 and np.isfinite(reach)):
-            raise InputError(f"the reach must be positive and finite, got {reach!r}")
-        if side is not None and not (side > 0 and np.isfinite(side)):
-            raise InputError(f"the box must be positive and finite, got {side!r}")
         period = side if side is not None and self.boundary == "periodic" else 0.0
         return {
             "reach": reach,
@@ -153,7 +158,13 @@ class Space(Relation):
             "turn_half": 0.5 * period if period else math.inf,
             "turn_reach": reach * (1.0 + SLACK_SHARE),
             "turn_limit2": (reach * SLACK_SHARE * (1.0 - 1e-9)) ** 2,
+            # Where each cell begins. There are as many cells as all agents need, however few a shard holds.
+            "start": np.zeros(self._most_cells(parameters), np.int32),
+            "own_start": np.zeros(self._most_cells(parameters), np.int32),
         }
+
+    def _most_cells(self, parameters: Mapping[str, Any]) -> int:
+        return CELLS_PER_AGENT * max(self._agents(parameters), 4) + SPARE
 
     def work(self, capacity: Mapping[str, int]) -> dict[str, tuple[str, Any]]:
         """Cells, sorted places and the table of sorted fields."""
@@ -163,7 +174,6 @@ class Space(Relation):
             "table": ("float64", (rows, seen + SPARE)),
             "slots": ("int32", seen + SPARE),
             "cell": ("int32", seen),
-            "start": ("int32", CELLS_PER_AGENT * max(seen, 4) + SPARE),
             "compact": ("float64", (self.dimensions, seen + SPARE)),
             "ranks": ("int64", seen),
             "turn_table": ("float64", (rows, seen + 2 * SPARE + 8 * (8 + math.isqrt(seen)))),
@@ -174,12 +184,15 @@ class Space(Relation):
         if self.source is not self.target:
             arrays |= {
                 "own_cell": ("int32", looking),
-                "own_start": ("int32", CELLS_PER_AGENT * max(seen, 4) + SPARE),
                 "own_slots": ("int32", looking + SPARE),
                 "own_compact": ("float64", (self.dimensions, looking + SPARE)),
                 "own_ranks": ("int64", looking),
             }
         return arrays
+
+    def looks_at(self) -> tuple[FieldReference, ...]:
+        """Where others are."""
+        return (self.seen,)
 
     # -- loops ---------------------------------------------------------------------------------------------------
 

@@ -28,7 +28,7 @@ def emit_cells(space: Space, code: Code, scope: Scope, body: GatherBody, paralle
     chunks = scope.chunks()
     loop = "prange" if parallel else "range"
     function = functions(scope, "cells")
-    start, table = scope.work(space, "start"), scope.work(space, "table")
+    start, table = scope.scalar(space, "start"), scope.work(space, "table")
     positions = _positions(space, code, scope, seen=True)
     code.line(f"n_seen = {scope.living(space.target)}")
     if boundary == "open":
@@ -48,7 +48,7 @@ def emit_cells(space: Space, code: Code, scope: Scope, body: GatherBody, paralle
         own_positions = _positions(space, code, scope, seen=False)
         code.line(f"n_looking = {scope.living(space.source)}")
         own_slots = _sort(space, code, scope, own_positions, "n_looking", seen=False, loop=loop)
-        own_start = scope.work(space, "own_start")
+        own_start = scope.scalar(space, "own_start")
     code.line(f"used = {table}[:{_rows(space, body)}]")
     code.line(f"bounds = np.empty({chunks} + 1, np.int64)")
     code.line(f"{function('chunk_cells')}({own_start}, n_cells, {chunks}, bounds)")
@@ -60,6 +60,7 @@ def emit_cells(space: Space, code: Code, scope: Scope, body: GatherBody, paralle
             code.line(f"low, high = np.int64({own_start}[cell]), np.int64({own_start}[cell + 1])")
             with code.block("if low == high:"):
                 code.line("continue")
+            _skip_cells_of_others(space, code, scope, own_slots)
             code.line(f"number, count, own = {function('neighbourhood')}({grid}, {start}, cell, runs, shifts)")
             with code.block(f"if count + {SLACK} > candidates.shape[1]:"):
                 code.line(f"candidates = {function('scratch')}({_rows(space, body)}, 2 * count)")
@@ -67,6 +68,7 @@ def emit_cells(space: Space, code: Code, scope: Scope, body: GatherBody, paralle
             code.line(f"{function('copy_candidates')}(used, {d}, runs, shifts, number, candidates)")
             with code.block("for place in range(np.uint64(low), np.uint64(high)):"):
                 code.line(f"me = np.uint64({own_slots}[place])")
+                _skip_others(space, code, scope)
                 own = "own + np.int64(place) - low" if space.source is space.target else "-1"
                 here = _here(space, code, scope, sorted_table=table if space.source is space.target else None)
                 code.line(
@@ -98,6 +100,7 @@ def emit_pairs(space: Space, code: Code, scope: Scope, body: GatherBody, paralle
         first, last = f"chunk * n_looking // {chunks}", f"(chunk + 1) * n_looking // {chunks}"
         with code.block(f"for place in range(np.uint64({first}), np.uint64({last})):"):
             code.line(f"me = np.uint64({scope.order(space.source)}[place])")
+            _skip_others(space, code, scope)
             here = _here(space, code, scope, sorted_table=None)
             own = "np.int64(place)" if space.source is space.target else "-1"
             if body.on_lanes and scope.static(space).crowded:
@@ -108,6 +111,25 @@ def emit_pairs(space: Space, code: Code, scope: Scope, body: GatherBody, paralle
                     f"{scope.scalar(space, 'lengths')}, {scope.scalar(space, 'reach2')}, {own}, near)"
                 )
                 _look(space, code, scope, body, images=scope.static(space).boundary == "periodic")
+
+
+def _skip_others(space: Space, code: Code, scope: Scope) -> None:
+    """Emit the test that leaves out agents that another shard acts for."""
+    if scope.shared_out:
+        acting = scope.acting(space.source)
+        with code.block(f"if not np.uint64({acting}[0]) <= me < np.uint64({acting}[1]):"):
+            code.line("continue")
+
+
+def _skip_cells_of_others(space: Space, code: Code, scope: Scope, slots: str) -> None:
+    """Emit the test that leaves out cells in which there is nobody that this shard acts for."""
+    if scope.shared_out:
+        acting = scope.acting(space.source)
+        code.line("somebody = False")
+        with code.block("for spot in range(low, high):"):
+            code.line(f"somebody = somebody or {acting}[0] <= {slots}[spot] < {acting}[1]")
+        with code.block("if not somebody:"):
+            code.line("continue")
 
 
 def _look_at_all(space: Space, code: Code, scope: Scope, body: GatherBody, own: str) -> None:
@@ -151,7 +173,8 @@ def _sort(space: Space, code: Code, scope: Scope, positions: str, count: str, se
     """Sort a population by (cell, id); return the array of slots in that order."""
     population, prefix = (space.target, "") if seen else (space.source, "own_")
     function = functions(scope, "cells")
-    cell, start, slots = (scope.work(space, prefix + name) for name in ("cell", "start", "slots"))
+    cell, slots = (scope.work(space, prefix + name) for name in ("cell", "slots"))
+    start = scope.scalar(space, f"{prefix}start")
     ids = scope.work(space, f"{prefix}ranks") if population.dynamic else scope.ids(population)
     chunks = scope.chunks()
     with code.block(f"for chunk in {loop}({chunks}):"):

@@ -38,8 +38,8 @@ def fields(space: Space) -> dict[str, int]:
 def emit_sorting(space: Space, code: Code, scope: Scope) -> None:
     """Sort everybody into the table."""
     turns = functions(scope, "turns")
-    work = {
-        name: scope.work(space, name) for name in ("cell", "start", "slots", "turn_table", "place_of", "home", "strays")
+    work = {name: scope.work(space, name) for name in ("cell", "slots", "turn_table", "place_of", "home", "strays")} | {
+        "start": scope.scalar(space, "start")
     }
     living, grid = scope.living(space.target), scope.scalar(space, "turn_grid")
     if scope.static(space).boundary == "open":
@@ -72,7 +72,7 @@ def emit_look(space: Space, code: Code, scope: Scope, body: GatherBody) -> None:
     if has_cells(space, scope):
         code.line(
             f"found = {functions(scope, 'turns')('look')}({scope.scalar(space, 'turn_grid')}, "
-            f"{scope.work(space, 'start')}, {table}, {space.dimensions == 3}, {scope.work(space, 'strays')}, {here}, "
+            f"{scope.scalar(space, 'start')}, {table}, {space.dimensions == 3}, {scope.work(space, 'strays')}, {here}, "
             f"{scope.scalar(space, 'period')}, {scope.scalar(space, 'reach2')}, {own}, near)"
         )
     else:

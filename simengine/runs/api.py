@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from simengine.errors import InputError
 from simengine.runs import registry
 from simengine.runs.arguments import MOST_STEPS, checked_order, checked_path, checked_threads, whole_number
-from simengine.runs.carry_out import Options, carry_out
+from simengine.runs.carry_out import carry_out
+from simengine.runs.driving import checked_shards
 from simengine.runs.engine import StorageOrder
+from simengine.runs.options import Options
 from simengine.runs.recipe import Recipe
 from simengine.scenario.interventions import Intervention
 from simengine.scenario.scenario import Scenario
@@ -35,6 +37,8 @@ def run(
     storage_order: StorageOrder = "auto",
     checkpoint_every: int | None = None,
     interventions: Sequence[Intervention] = (),
+    shards: int | None = None,
+    address: str | None = None,
     **parameters: Any,
 ) -> xarray.Dataset:
     """Run a scenario and return what it recorded.
@@ -72,6 +76,12 @@ def run(
         only until the run is finished. Never changes the result.
     interventions
         Changes made while the run goes on: `simengine.at` a step, or `simengine.every` so many steps.
+    shards
+        Spread the agents over so many Ray actors, each with ``threads`` threads (one by default). Pays for large
+        populations, or where one machine's memory is too small; see ``docs/cluster.md``. Never changes the result.
+    address
+        The Ray cluster to run on, ``"host:port"`` or ``"auto"``; with it and without ``shards``, one shard a node. By
+        default a local Ray is started when there are shards.
     **parameters
         The scenario's parameters; see ``simengine describe NAME``. Precedence: given here > start > regime > default.
 
@@ -94,7 +104,8 @@ def run(
         policies=policies, interventions=interventions,
     )  # fmt: skip
     path = None if out is None else checked_path(out, overwrite)
-    options = Options(threads, checked_order(storage_order), progress, checkpoint_every)
+    shards = checked_shards(shards, address)
+    options = Options(threads, checked_order(storage_order), progress, checkpoint_every, shards, address)
     return carry_out(recipe, path, options, overwrite=overwrite)
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simengine.errors import InputError, StoreError
 from simengine.runs.arguments import shown_path
-from simengine.runs.engine import StorageOrder
+from simengine.runs.driving import driving
+from simengine.runs.options import Options
 from simengine.runs.progress import CompileNotice, Progress
 from simengine.runs.recipe import Recipe
-from simengine.runs.session import Session, make_engine, opening, start_variables
+from simengine.runs.session import Driver, Session, opening, start_variables
 from simengine.store.checkpoints import remove_checkpoints
 from simengine.store.memory import MemoryWriter
 from simengine.store.reading import open_run
@@ -25,16 +25,6 @@ if TYPE_CHECKING:
 DISK_TROUBLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 
-@dataclass(frozen=True)
-class Options:
-    """What never changes a result: threads, storage, progress, checkpoints."""
-
-    threads: int | None = None
-    storage_order: StorageOrder = "auto"
-    progress: bool = True
-    checkpoint_every: int | None = None
-
-
 def carry_out(
     recipe: Recipe, path: Path | None, options: Options, *, overwrite: bool = False,
     volatile: Mapping[str, Any] = {}, begin: Callable[[Session], None] | None = None,
@@ -43,7 +33,14 @@ def carry_out(
 
     ``volatile`` are further attributes that the content hash leaves out.
     """
-    engine = make_engine(recipe, options.threads, options.storage_order)
+    with driving(recipe, options) as engine:
+        return _carried_out(recipe, engine, path, options, overwrite, volatile, begin)
+
+
+def _carried_out(
+    recipe: Recipe, engine: Driver, path: Path | None, options: Options, overwrite: bool,
+    volatile: Mapping[str, Any], begin: Callable[[Session], None] | None,
+) -> xarray.Dataset:  # fmt: skip
     layout, stable, unhashed = opening(recipe, engine)
     unhashed |= {"checkpoint_every": options.checkpoint_every, **volatile}
     writer: RunWriter | MemoryWriter
@@ -71,15 +68,16 @@ def to_the_end(
 ) -> xarray.Dataset:
     """Take a session to its last step, finish its file and return the result."""
     recipe, engine, writer = session.recipe, session.engine, session.writer
-    name = type(recipe.scenario).__name__
+    name, shards = type(recipe.scenario).__name__, engine.happened.get("shards")
+    title = name if shards is None else f"{name} in {shards} shard{'s' * (shards > 1)}"
     with writer:
         with CompileNotice(options.progress):
             session.recorder.prepare()
             if recipe.steps:
-                engine.kernel.prepare()
+                engine.prepare()
         if begin is not None:
             begin(session)
-        with Progress(name, recipe.steps, engine.agents, options.progress) as bar:
+        with Progress(title, recipe.steps, engine.agents, options.progress) as bar:
             session.advance(recipe.steps, bar, last=True)
         stable, unhashed = session.final()
         result = writer.close(stable, unhashed)

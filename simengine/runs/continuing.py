@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from simengine.compile import target
 from simengine.errors import InputError, StoreError
 from simengine.runs.arguments import MOST_STEPS, checked_path, checked_threads, shown_path, whole_number
-from simengine.runs.carry_out import Options, carry_out, to_the_end
+from simengine.runs.carry_out import carry_out, to_the_end
+from simengine.runs.driving import checked_shards, driving
+from simengine.runs.options import Options
 from simengine.runs.recipe import Recipe, changes_since
 from simengine.runs.schedule import check_schedule
-from simengine.runs.session import Session, make_engine
+from simengine.runs.session import Driver, Session
 from simengine.scenario import interventions
 from simengine.scenario.parameters import shown
 from simengine.store.attributes import CONTENT_HASH, decode_attributes
@@ -41,6 +43,8 @@ def resume(
     progress: bool = True,
     policies: Mapping[str, Any] | None = None,
     allow_changes: bool = False,
+    shards: int | None = None,
+    address: str | None = None,
 ) -> xarray.Dataset:
     """Finish a run that was killed, as if nothing had happened: the result has the same ``content_hash``.
 
@@ -48,7 +52,7 @@ def resume(
     ----------
     path
         The run's file, the ``out`` of `run`: not there yet, or finished, which is then just opened.
-    threads
+    threads, shards, address
         As in `run`; may differ from before.
     progress
         Whether to show a progress bar.
@@ -66,6 +70,7 @@ def resume(
         As for `run`.
     """
     file, threads = run_path(path), checked_threads(threads)
+    shards = checked_shards(shards, address)
     parts = parts_of(file)
     if not parts.is_dir():
         if file.is_file():
@@ -79,10 +84,17 @@ def resume(
     attributes = {**header.stable, **header.volatile}
     recipe = Recipe.recall(attributes, header.static, policies=policies, where=shown_path(parts))
     stride = attributes.get("checkpoint_every")
-    options = Options(threads, "auto", progress, None if stride is None else int(stride))
-    engine = make_engine(recipe, threads)
+    options = Options(threads, "auto", progress, None if stride is None else int(stride), shards, address)
+    with driving(recipe, options) as engine:
+        return _resumed(recipe, engine, file, header, options, allow_changes)
+
+
+def _resumed(
+    recipe: Recipe, engine: Driver, file: Path, header: Header, options: Options, allow_changes: bool
+) -> xarray.Dataset:
+    attributes = {**header.stable, **header.volatile}
     now, _ = provenance(cpu_target=target.cpu_name())
-    now |= recipe.attributes(engine.kernel.plan.surroundings)[0]
+    now |= recipe.attributes(engine.surroundings)[0]
     changes = changes_since(header.stable, now)
     if changes and not allow_changes:
         raise InputError(
@@ -183,6 +195,8 @@ def branch(
     policies: Mapping[str, Any] | None = None,
     overwrite: bool = False,
     checkpoint_every: int | None = None,
+    shards: int | None = None,
+    address: str | None = None,
     **changes: Any,
 ) -> xarray.Dataset:
     """Let a run take another course from a step on, with the same random numbers: a paired counterfactual.
@@ -203,7 +217,7 @@ def branch(
         The most steps of the branch, those before ``at`` included. Default: as the original.
     apply
         A function that changes agents, see `simengine.at`.
-    threads, progress, overwrite, checkpoint_every
+    threads, progress, overwrite, checkpoint_every, shards, address
         As in `run`.
     policies
         The policies of the run, where the file does not keep them.
@@ -216,6 +230,7 @@ def branch(
         When there is no such run or step, or the change is not allowed; nothing is written then.
     """
     file, threads = run_path(path), checked_threads(threads)
+    shards = checked_shards(shards, address)
     if checkpoint_every is not None:
         checkpoint_every = whole_number("checkpoint_every", checkpoint_every, 1)
         if out is None:
@@ -235,7 +250,7 @@ def branch(
     checkpoint = next(
         (one for one in read_checkpoints(file, str(attributes.get("run_id"))) if one.step <= at), None
     )  # fmt: skip
-    options = Options(threads, "auto", progress, checkpoint_every)
+    options = Options(threads, "auto", progress, checkpoint_every, shards, address)
     origin = {"branched_from": str(file), "branched_at": at, "branched_from_hash": attributes.get("content_hash")}
     if out is not None:
         target_path = checked_path(out, overwrite)

@@ -8,23 +8,27 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from simengine.compile.helpers import Globals
 from simengine.compile.kernel import Kernel
 from simengine.compile.state import State
 from simengine.errors import InputError
 from simengine.policies.answers import HostAnswers, Policy, Remembering
 from simengine.relations.space import Space, cell_order
+from simengine.runs.networks import lay
 from simengine.runs.packing import pack, unpack
 from simengine.runs.start import Start, apply
 from simengine.runs.view import NamedDraws, PopulationView, View, check_state, fill_start, named
+from simengine.scenario.observables import Observable
 from simengine.scenario.phases import Decision, Gather, Update
 from simengine.scenario.scenario import Scenario, active
 from simengine.scenario.stop import Consensus, Extinct, Stop, When
+from simengine.shards.part import Part
 
 StorageOrder = Literal["auto", "by_id", "by_cell"]
 
@@ -34,10 +38,11 @@ STEPS_BETWEEN_SORTS = 12
 
 
 class Engine:
-    """Advances one run.
+    """Advances one run, or one shard of it.
 
     ``storage_order`` says whether agents are stored by id or, where it helps the processor's caches, sorted by
-    cell now and then; it never shows in a result.
+    cell now and then; it never shows in a result. The arrays and the compiled step of ``after``, an engine that
+    has done its run, are taken over where they fit.
     """
 
     def __init__(
@@ -48,29 +53,56 @@ class Engine:
         start: Start | None = None,
         policies: Mapping[str, tuple[Policy, ...]] | None = None,
         storage_order: StorageOrder = "auto",
+        after: Engine | None = None,
+        part: Part | None = None,
     ) -> None:
         self.scenario, self.seed, self.step = scenario, seed, 0
-        self.state = State(scenario)
+        again = after if after is not None and after.state.begin_again(scenario) else None
+        self.state: State = State(scenario) if again is None else again.state
         fill_start(scenario, self.state, seed)
         if start is not None:
             apply(scenario, self.state, start)
         check_state(self.state, "start")
+        lay(scenario, self.state, seed, {} if start is None else start.edges)
         self.agents = sum(population.living for population in self.state.populations.values())
         self.threads = threads if threads is not None else default_threads(self.agents)
         policies = policies or {}
         answers = HostAnswers(scenario, self.state, seed, policies) if policies else None
         self.policies, self._answers = policies, answers
+        self.part = part
         self._edits = (-1, 0)
         self._storage_order: StorageOrder = storage_order
-        self._bind(scenario, "start")
+        if again is not None and (policies or part or again.policies or again.part or again.threads != self.threads):
+            again = None
+        self._bind(scenario, "start", None if again is None else again.kernel)
         self._stops = scenario.declaration.stops
         self._host_stops = [(n, stop) for n, stop in enumerate(self._stops) if isinstance(stop, When)]
         self.stop_reason: str | None = next((stop.reason for stop in self._stops if self.holds(stop)), None)
+        if part is not None:
+            # Conditions on one moment need everybody; whoever drives the shards looks at them.
+            self._host_stops = []
+            part.begin(self)
 
-    def _bind(self, scenario: Scenario, what: str) -> None:
+    def _kernel(self) -> Kernel:
+        part, answers = self.part, self._answers
+        return Kernel(
+            self.scenario, self.state, self.seed, self.threads, frozenset(self.policies),
+            answers if part is None or part.number == 0 else _leave_to_the_first,
+            None if part is None else part.cut, None if part is None else part.share,
+        )  # fmt: skip
+
+    def hold(self, state: State) -> None:
+        """Go on with other arrays; of one shard, which holds more agents, fewer or others than before."""
+        self.state = state
+        self.kernel.hold(state)
+
+    def _bind(self, scenario: Scenario, what: str, after: Kernel | None = None) -> None:
         """Compile the step for these parameters, and let the present state fit them."""
         self.scenario = scenario
-        self.kernel = Kernel(scenario, self.state, self.seed, self.threads, frozenset(self.policies), self._answers)
+        if after is not None and after.begin_again(scenario, self.seed):
+            self.kernel = after
+        else:
+            self.kernel = self._kernel()
         if self._answers is not None:
             self._answers.scenario, self._answers.kernel = scenario, self.kernel
         for relation in self.kernel.plan.relations.values():
@@ -151,17 +183,41 @@ class Engine:
     def saved(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Arrays by path and plain values from which `load` goes on, whatever the threads and the storage order."""
         arrays: dict[str, NDArray[Any]] = {}
-        memories: dict[str, Any] = {}
         for name, population in self.state.populations.items():
             for part, values in population.saved().items():
                 arrays[f"populations/{name}/{part}"] = values
-        for name, kept in self.kernel.kept().items():
-            arrays[f"relations/{name}"] = kept
-        for place, answer in self._remembering():
-            memories[place] = pack(answer.state(), arrays, f"policies/{place}")
-        return arrays, {
+        remembered, memories = self.remembered()
+        return arrays | remembered, {
             "step": self.step, "stop_reason": self.stop_reason, "given": self.scenario.given, "policies": memories,
         }  # fmt: skip
+
+    def remembered(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """What goes on from step to step and is no agent's: arrays that relations keep, memories of policies."""
+        arrays = {f"relations/{name}": kept for name, kept in self.kernel.kept().items()}
+        memories = {place: pack(answer.state(), arrays, f"policies/{place}") for place, answer in self._remembering()}
+        return arrays, memories
+
+    @property
+    def surroundings(self) -> Globals:
+        """The constants and helper functions that the scenario's phases use."""
+        return self.kernel.plan.surroundings
+
+    @property
+    def happened(self) -> dict[str, Any]:
+        """What a file says of how the run was carried out: nothing of note in one process."""
+        return {}
+
+    def recorded(self, population: str, field: str) -> NDArray[Any]:
+        """The values of the living by ascending id, for a snapshot."""
+        return self.state[population].values(field)
+
+    def observed(self, observables: Sequence[Observable], states: Sequence[Any], view: View) -> list[Any]:
+        """States of observables after seeing the present moment."""
+        return [observable.update(state, view) for observable, state in zip(observables, states, strict=True)]
+
+    def prepare(self) -> None:
+        """Compile the step, or load it from the cache."""
+        self.kernel.prepare()
 
     def _remembering(self) -> Iterator[tuple[str, Remembering]]:
         """The answers of policies that remember something, each by its place."""
@@ -173,13 +229,16 @@ class Engine:
     def load(self, arrays: Mapping[str, NDArray[Any]], details: Mapping[str, Any]) -> None:
         """Go on from what `saved` gave."""
         self.step, self.stop_reason = int(details["step"]), details["stop_reason"]
+        if self.part is not None:
+            self.hold(State(self.scenario))
         for name, population in self.state.populations.items():
             start = f"populations/{name}/"
             population.load({key.removeprefix(start): found for key, found in arrays.items() if key.startswith(start)})
         if details["given"] != self.scenario.given:
             self._bind(type(self.scenario)(details["given"]), "checkpoint")
-        for name, kept in self.kernel.kept().items():
-            kept[...] = arrays[f"relations/{name}"]
+        self.kernel.restore({name.removeprefix("relations/"): values for name, values in arrays.items()})
+        if self.part is not None:
+            self.part.begin(self)
         for place, answer in self._remembering():
             answer.restore(unpack(details["policies"][place], arrays))
         self._next_sort = self.step
@@ -198,7 +257,7 @@ class Engine:
 
     def _spaces_to_sort(self, storage_order: StorageOrder) -> dict[str, str]:
         """Which populations to store by cell, and the relation whose last sorting says how."""
-        if storage_order == "by_id":
+        if storage_order == "by_id" or self.part is not None:
             return {}
         phases = active(self.scenario.declaration.phases, self.scenario.values)
         in_turn: set[str] = set()
@@ -226,6 +285,10 @@ class Engine:
                     relation.scalars(self.scenario.values), population.tables[relation.seen.field.name], population.ids
                 )
             )
+
+
+def _leave_to_the_first(decision: Decision, step: int) -> None:
+    """Policies outside compiled code are asked by the first shard only."""
 
 
 def bring_into_box(space: Space, scenario: Scenario, state: State, what: str = "start") -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simengine.runs.start import Start, variable_name
+from simengine.relations.edges import Edges, read_edges
+from simengine.runs.start import Start, network_names, variable_name
 from simengine.scenario.observables import Output
 from simengine.scenario.population import Field, Population
 from simengine.scenario.scenario import Scenario
@@ -23,13 +24,13 @@ def layout_of(scenario: Scenario, snapshots: bool, start: Start) -> Layout:
     variables: list[Variable] = []
     for strided in scenario.recorded:
         for output in strided.observable.outputs:
-            variables += _series(output)
+            variables += series(output)
     dimensions: dict[str, int] = {}
     coordinates: dict[str, tuple[NDArray[Any], Mapping[str, Any]]] = {}
     for name, population in scenario.declaration.populations.items():
         capacity = scenario.capacity_of(population, scenario.values)
         if population.dynamic:
-            variables.append(Variable(f"{name}_alive", ("time",), "int64", "1", f"number of living {name}"))
+            variables.append(living(name))
         if snapshots:
             dimensions[population.dim] = capacity
             label = "row" if population.dynamic else "id"
@@ -41,6 +42,14 @@ def layout_of(scenario: Scenario, snapshots: bool, start: Start) -> Layout:
         if name in start.arrays:
             dimensions[f"{population.dim}_at_start"] = scenario.size_of(population, scenario.values)
             variables += _given(type(scenario), population, start, dimensions, coordinates)
+    for name, edges in start.edges.items():
+        dimensions[f"{name}_edge_at_start"] = len(edges)
+        network = network_names(type(scenario))[name]
+        for part, values in edges.columns().items():
+            unit = network.fields[part].unit if part in network.fields else "1"
+            long_name = f"{part.replace('_', ' ')} of edges of {name.replace('_', ' ')}, start state"
+            variable = f"start_{name}_{part}"
+            variables.append(Variable(variable, (f"{name}_edge_at_start",), str(values.dtype), unit, long_name))
     return Layout(dimensions, coordinates, tuple(variables), scenario.time_unit)
 
 
@@ -58,10 +67,29 @@ def start_values(scenario: type[Scenario], start: Start) -> dict[str, NDArray[An
             found[start_name(scenario, population, field_name)] = values.astype(
                 population.fields[field_name].numpy_dtype
             )
+    for name, edges in start.edges.items():
+        found |= {f"start_{name}_{part}": values for part, values in edges.columns().items()}
     return found
 
 
-def _series(output: Output) -> list[Variable]:
+def recalled_edges(scenario: type[Scenario], variables: Mapping[str, NDArray[Any]]) -> dict[str, Edges]:
+    """The edges among a file's start variables, by network."""
+    found = {}
+    for name, network in network_names(scenario).items():
+        parts = {part: f"start_{name}_{part}" for part in ("source", "target", *network.fields)}
+        if parts["source"] in variables:
+            given = {part: np.asarray(variables[variable]) for part, variable in parts.items()}
+            found[name] = read_edges(given, network, f"start: {name}")
+    return found
+
+
+def living(population: str) -> Variable:
+    """The variable that counts the living of a population with births and deaths."""
+    return Variable(f"{population}_alive", ("time",), "int64", "1", f"number of living {population}")
+
+
+def series(output: Output) -> list[Variable]:
+    """The variables of one output: its value, and its error and null where they are declared."""
     companions: list[tuple[str, str]] = []
     if output.uncertain:
         companions.append(("standard_error", "standard error of"))

@@ -23,7 +23,7 @@ from simengine.policies.answers import Policy, checked
 from simengine.runs import portable, registry
 from simengine.runs.arguments import whole_number
 from simengine.runs.definitions import installed
-from simengine.runs.layout import start_name
+from simengine.runs.layout import recalled_edges, start_name
 from simengine.runs.schedule import check_schedule
 from simengine.runs.start import Start, check_sizes, implied, read
 from simengine.scenario.interventions import Intervention
@@ -144,7 +144,7 @@ def _instance(found: type[Scenario], attributes: Mapping[str, Any]) -> Scenario:
 
 
 def _recalled_start(scenario: type[Scenario], label: str, variables: Mapping[str, NDArray[Any]]) -> Start:
-    found = Start(label=label)
+    found = Start(label=label, edges=recalled_edges(scenario, variables))
     for name, population in scenario.declaration.populations.items():
         for field_name, declared in population.fields.items():
             variable = start_name(scenario, population, field_name)

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simengine.compile.emit import is_reference
 from simengine.errors import ScenarioError
-from simengine.runs.engine import Engine
 from simengine.runs.packing import pack, unpack
 from simengine.runs.start import variable_name
-from simengine.scenario.observables import Measured, Observable, Output, Strided
-from simengine.scenario.population import NOBODY
+from simengine.scenario.observables import Measured, Observable, Output, Strided, prepare
+from simengine.scenario.population import NOBODY, Field
+from simengine.store.blocks import Blocks
 from simengine.store.memory import MemoryWriter
+
+if TYPE_CHECKING:
+    from simengine.runs.session import Driver
 
 
 def lasting(observable: Observable) -> bool:
@@ -28,7 +31,7 @@ def lasting(observable: Observable) -> bool:
 class Recorder:
     """Feeds a writer from an engine."""
 
-    def __init__(self, engine: Engine, writer: Any, every: int, snapshot_every: int | None) -> None:
+    def __init__(self, engine: Driver, writer: Any, every: int, snapshot_every: int | None) -> None:
         self.engine, self.writer = engine, writer
         self.every, self.snapshot_every = every, snapshot_every
         self.strides = engine.scenario.recorded
@@ -40,10 +43,7 @@ class Recorder:
 
     def prepare(self) -> None:
         """Let observables compile what they need, before the clock runs."""
-        for strided in self.strides:
-            prepare = getattr(strided.observable, "prepare", None)
-            if prepare is not None:
-                prepare()
+        prepare(strided.observable for strided in self.strides)
 
     def next_step(self, limit: int) -> int:
         """The next step at which something is recorded."""
@@ -99,7 +99,7 @@ class Recorder:
         self.writer.rollback(mark)
         self._arrived = self._recorded = self._snapshot = -1
 
-    def saved(self, arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:
+    def saved(self, arrays: MutableMapping[str, NDArray[Any]]) -> dict[str, Any]:
         """The states of lasting observables, packed for a checkpoint."""
         return {name: pack(state, arrays, f"observables/{name}") for name, state in self._lasting.items()}
 
@@ -110,9 +110,9 @@ class Recorder:
     def _row(self, due: list[Strided]) -> dict[str, Any]:
         view = self.engine.view()
         row: dict[str, Any] = {}
-        for strided in due:
-            observable = strided.observable
-            state = observable.update(self._lasting.get(observable.name, observable.begin()), view)
+        observables = [strided.observable for strided in due]
+        states = [self._lasting.get(observable.name, observable.begin()) for observable in observables]
+        for observable, state in zip(observables, self.engine.observed(observables, states, view), strict=True):
             if lasting(observable):
                 self._lasting[observable.name] = state
             values = observable.finalise(state, view)
@@ -122,30 +122,41 @@ class Recorder:
                 row[f"{name}_alive"] = population.living
         return row
 
-    def _fields(self) -> dict[str, NDArray[Any]]:
-        row: dict[str, NDArray[Any]] = {}
+    def _fields(self) -> dict[str, NDArray[Any] | Blocks]:
+        row: dict[str, NDArray[Any] | Blocks] = {}
         scenario = type(self.engine.scenario)
         for population in self.engine.state.populations.values():
             declared = population.population
             for name, field in declared.fields.items():
-                values = population.values(name)
-                variable = variable_name(scenario, declared, name)
+                values = self.engine.recorded(declared.name, name)
                 if declared.dynamic:
-                    shape = (population.capacity, *values.shape[1:])
-                    # Ids need all 64 bits, which readers lose where a variable has missing values: nobody stands in.
-                    padded = (
-                        np.full(shape, NOBODY, np.int64)
-                        if is_reference(field)
-                        else np.ma.masked_all(shape, field.numpy_dtype)  # type: ignore[no-untyped-call]
-                    )
-                    padded[: len(values)] = values
-                    values = padded
-                row[variable] = values
+                    values = padded(values, population.capacity, field)
+                row[variable_name(scenario, declared, name)] = values
             if declared.dynamic:
                 ids = np.full(population.capacity, -1, np.int64)
                 ids[: population.living] = population.living_ids()
                 row[f"{declared.dim}_id"] = ids
         return row
+
+
+def padded(values: NDArray[Any] | Blocks, capacity: int, field: Field) -> NDArray[Any] | Blocks:
+    """The values of the living, followed by missing ones up to the population's capacity."""
+    if isinstance(values, Blocks):
+        living, fetch, components = values.shape[0], values.fetch, values.shape[1:]
+
+        def block(first: int, end: int) -> Any:
+            # Of agents who are not there nothing is fetched.
+            there = fetch(first, min(end, living)) if first < living else np.empty((0, *components), field.numpy_dtype)
+            return padded(there, end - first, field)
+
+        return Blocks((capacity, *components), block)
+    shape = (capacity, *values.shape[1:])
+    # Ids need all 64 bits, which readers lose where a variable has missing values: nobody stands in.
+    found: NDArray[Any] = (
+        np.full(shape, NOBODY, np.int64) if is_reference(field) else np.ma.masked_all(shape, field.numpy_dtype)  # type: ignore[no-untyped-call]
+    )
+    found[: len(values)] = values
+    return found
 
 
 def flattened(outputs: tuple[Output, ...], values: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simengine.runs.arguments import checked_threads
-from simengine.runs.carry_out import Options, carry_out
+from simengine.runs.carry_out import carry_out
 from simengine.runs.continuing import described_changes, recalled, run_path
+from simengine.runs.driving import checked_shards
+from simengine.runs.options import Options
 from simengine.runs.recipe import changes_since
 from simengine.store.attributes import decode, decode_attributes, volatile_names
 from simengine.store.reading import open_run
@@ -59,6 +61,8 @@ def rerun(
     policies: Mapping[str, Any] | None = None,
     threads: int | None = None,
     progress: bool = True,
+    shards: int | None = None,
+    address: str | None = None,
 ) -> Comparison:
     """Repeat the run of a file from the file alone and compare.
 
@@ -71,17 +75,18 @@ def rerun(
         A finished run's file.
     scenario, policies
         Take the place of what the file says of them, where it does not keep them.
-    threads, progress
-        As in `run`.
+    threads, progress, shards, address
+        As in `run`; may differ from those of the file's run.
 
     Raises
     ------
     InputError
         When there is no such file, or it does not keep what its run needs.
     """
-    path = run_path(path)
+    path, shards = run_path(path), checked_shards(shards, address)
+    options = Options(checked_threads(threads), "auto", progress, None, shards, address)
     recipe, attributes = recalled(path, scenario, policies)
-    again = carry_out(recipe, None, Options(checked_threads(threads), "auto", progress))
+    again = carry_out(recipe, None, options)
     changes = changes_since(attributes, decode_attributes(again.attrs))
     with open_run(path) as dataset:
         return compared(dataset, again, changes)

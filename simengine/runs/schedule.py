@@ -11,7 +11,7 @@ from simengine.scenario.parameters import shown
 from simengine.scenario.scenario import Scenario
 
 if TYPE_CHECKING:
-    from simengine.runs.engine import Engine
+    from simengine.runs.session import Driver
 
 
 def check_schedule(given: Any, scenario: Scenario, steps: int | None) -> tuple[Intervention, ...]:
@@ -37,14 +37,14 @@ def check_schedule(given: Any, scenario: Scenario, steps: int | None) -> tuple[I
     return tuple(listed)
 
 
-def intervene(engine: Engine, interventions: Sequence[Intervention]) -> None:
+def intervene(engine: Driver, interventions: Sequence[Intervention]) -> None:
     """Carry out what is due at the engine's present step, in the order given."""
     for item in interventions:
         if item.due(engine.step):
             carry_out(engine, item)
 
 
-def carry_out(engine: Engine, item: Intervention) -> None:
+def carry_out(engine: Driver, item: Intervention) -> None:
     """Carry out one intervention now."""
     what = f"intervention {item}"
     if item.changes:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from numpy.typing import NDArray
+
 from simengine.compile import target
+from simengine.compile.helpers import Globals
 from simengine.errors import InputError
 from simengine.runs.engine import Engine, StorageOrder
 from simengine.runs.interrupts import InterruptedBetweenSteps, waiting_interrupts
@@ -20,6 +23,10 @@ from simengine.runs.layout import layout_of, start_values
 from simengine.runs.recipe import Recipe
 from simengine.runs.recorder import Recorder
 from simengine.runs.schedule import intervene, next_step
+from simengine.runs.view import View
+from simengine.scenario.observables import Observable
+from simengine.scenario.scenario import Scenario
+from simengine.store.blocks import Blocks
 from simengine.store.checkpoints import Checkpoint, write_checkpoint
 from simengine.store.layout import Layout
 from simengine.store.memory import MemoryWriter
@@ -33,6 +40,56 @@ LARGEST_SHARE = 0.02
 """Of the time, for such checkpoints."""
 
 
+class Driver(Protocol):
+    """What a session needs of whoever carries out the run: an `Engine`, or the driver of several shards."""
+
+    scenario: Scenario
+    seed: int
+    step: int
+    threads: int
+    agents: int
+    stop_reason: str | None
+
+    @property
+    def state(self) -> Any:
+        """The populations of the present moment."""
+
+    @property
+    def surroundings(self) -> Globals:
+        """The constants and helper functions that the scenario's phases use."""
+
+    @property
+    def happened(self) -> dict[str, Any]:
+        """What a file says of how the run was carried out, and the content hash leaves out."""
+
+    def prepare(self) -> None:
+        """Compile the step."""
+
+    def view(self) -> View:
+        """The present moment."""
+
+    def advance(self, until: int) -> int:
+        """Run to step ``until`` or until a stop condition holds; return the step reached."""
+
+    def change(self, changes: Mapping[str, Any], what: str = ...) -> None:
+        """Go on with new values of some parameters."""
+
+    def edit(self, function: Callable[..., Any], what: str = ...) -> None:
+        """Let a function change agents in place."""
+
+    def recorded(self, population: str, field: str) -> NDArray[Any] | Blocks:
+        """The values of the living by ascending id, for a snapshot; in blocks where they lie elsewhere."""
+
+    def observed(self, observables: Sequence[Observable], states: Sequence[Any], view: View) -> list[Any]:
+        """States of observables after seeing the present moment, of which ``view`` is the view."""
+
+    def saved(self) -> tuple[MutableMapping[str, NDArray[Any]], dict[str, Any]]:
+        """Arrays and plain values from which `load` goes on; read each array once, before going on."""
+
+    def load(self, arrays: Mapping[str, NDArray[Any]], details: Mapping[str, Any]) -> None:
+        """Go on from what `saved` gave."""
+
+
 def make_engine(recipe: Recipe, threads: int | None = None, storage_order: StorageOrder = "auto") -> Engine:
     """Return the engine of a recipe, at its start."""
     try:
@@ -42,10 +99,10 @@ def make_engine(recipe: Recipe, threads: int | None = None, storage_order: Stora
         raise InputError(f"{name} does not fit into this machine's memory: {error}") from None
 
 
-def opening(recipe: Recipe, engine: Engine) -> tuple[Layout, dict[str, Any], dict[str, Any]]:
+def opening(recipe: Recipe, engine: Driver) -> tuple[Layout, dict[str, Any], dict[str, Any]]:
     """Return what a file says before its first row: its layout, attributes, and those that the hash leaves out."""
     origin, volatile_origin = provenance(cpu_target=target.cpu_name(), threads=engine.threads)
-    stable, volatile = recipe.attributes(engine.kernel.plan.surroundings)
+    stable, volatile = recipe.attributes(engine.surroundings)
     layout = layout_of(recipe.scenario, recipe.snapshot_every is not None, recipe.start)
     return layout, stable | origin, volatile | volatile_origin | {"run_id": uuid.uuid4().hex}
 
@@ -75,7 +132,7 @@ class Session:
     """
 
     def __init__(
-        self, recipe: Recipe, engine: Engine, writer: RunWriter | MemoryWriter, *, run_id: str = "",
+        self, recipe: Recipe, engine: Driver, writer: RunWriter | MemoryWriter, *, run_id: str = "",
         path: Path | None = None, checkpoint_every: int | None = None,
     ) -> None:  # fmt: skip
         self.recipe, self.engine, self.writer = recipe, engine, writer
@@ -157,7 +214,7 @@ class Session:
     def final(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the attributes that are known at the end, and those of them that the hash leaves out."""
         stable = {"stopped_at": self.engine.step, "stop_reason": self.engine.stop_reason or "steps"}
-        return stable, finished() | {"wall_seconds": self.wall_seconds}
+        return stable, finished() | {"wall_seconds": self.wall_seconds} | self.engine.happened
 
 
 def start_variables(recipe: Recipe) -> Mapping[str, Any]:

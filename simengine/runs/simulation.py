@@ -99,7 +99,7 @@ class Simulation:
         goal = self.steps + whole_number("n", n, 0, MOST_STEPS)
         if n and not self._prepared:
             with CompileNotice(self._progress):
-                self._engine.kernel.prepare()
+                self._engine.prepare()
             self._prepared = True
         with Progress(type(self.parameters).__name__, n, self._engine.agents, self._progress) as bar:
             self._advance(goal, _Shifted(bar, self.steps))
@@ -306,7 +306,7 @@ class Simulation:
         """The attributes of the run so far: interventions of the present step have had no effect yet."""
         acted = tuple(item for item in self._session.interventions if item.first < self.steps)
         recipe = replace(self._session.recipe, steps=self.steps, interventions=acted)
-        stable, volatile = recipe.attributes(self._engine.kernel.plan.surroundings)
+        stable, volatile = recipe.attributes(self._engine.surroundings)
         last_stable, last_volatile = self._session.final()
         return stable | last_stable, volatile | last_volatile
 

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from simengine.compile.emit import is_reference
 from simengine.compile.state import State
 from simengine.errors import InputError, StoreError, nearest
+from simengine.relations.edges import Edges, read_edges
+from simengine.relations.network import Network
 from simengine.scenario.parameters import shown
 from simengine.scenario.population import NOBODY, Field, Population
 from simengine.scenario.scenario import Scenario
@@ -21,11 +23,12 @@ from simengine.scenario.scenario import Scenario
 
 @dataclass
 class Start:
-    """Arrays by population and field, and the parameters that a run file brings along."""
+    """Arrays by population and field, edges by network, and the parameters that a run file brings along."""
 
     arrays: dict[str, dict[str, NDArray[Any]]] = field(default_factory=dict)
     parameters: dict[str, Any] = field(default_factory=dict)
     label: str = "scenario"
+    edges: dict[str, Edges] = field(default_factory=dict)
 
 
 def main_population(scenario: type[Scenario]) -> Population:
@@ -73,6 +76,7 @@ def _from_file(scenario: type[Scenario], path: Path) -> Start:
 def _from_mapping(scenario: type[Scenario], given: Mapping[str, Any]) -> Start:
     found = Start(label="arrays")
     populations = scenario.declaration.populations
+    networks = network_names(scenario)
     known = {
         variable_name(scenario, population, name): (population, name)
         for population in populations.values()
@@ -89,12 +93,19 @@ def _from_mapping(scenario: type[Scenario], given: Mapping[str, Any]) -> Start:
         elif key in known:
             population, name = known[key]
             found.arrays.setdefault(population.name, {})[name] = _array(given, key, f"{population.name}.{name}")
+        elif key in networks:
+            found.edges[key] = read_edges(value, networks[key], f"start: {key}")
         elif key in populations:
             raise InputError(f"start: population {key!r} takes a dict of arrays by field, not {shown(value)}")
         else:
-            hint = nearest(str(key), known) or f"; fields: {', '.join(known)}"
+            hint = nearest(str(key), [*known, *networks]) or f"; fields: {', '.join([*known, *networks])}"
             raise InputError(f"start: unknown field {key!r}{hint}")
     return found
+
+
+def network_names(scenario: type[Scenario]) -> dict[str, Network]:
+    """Return the networks of a scenario, by name."""
+    return {name: r for name, r in scenario.declaration.relations.items() if isinstance(r, Network)}
 
 
 def _array(given: Mapping[str, Any], key: str, what: str) -> NDArray[Any]:
@@ -173,6 +184,10 @@ def implied(scenario: type[Scenario], start: Start) -> dict[str, Any]:
             raise InputError(f"start: the fields of {name} have different numbers of agents ({text})")
         if isinstance(population.size, str):
             values[population.size] = next(iter(lengths.values()))
+    for name, edges in start.edges.items():
+        size = network_names(scenario)[name].source.size
+        if edges.nodes is not None and isinstance(size, str):
+            values.setdefault(size, edges.nodes)
     return values
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,7 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from simengine.compile.state import PopulationState, State
 from simengine.errors import InputError, ScenarioError, nearest
 from simengine.random.streams import Draws
+from simengine.runs.network_view import NetworkView
 from simengine.scenario.scenario import Scenario
+from simengine.scenario.tallies import counted_values
 
 Array = NDArray[Any]
 
@@ -23,10 +26,12 @@ class PopulationView:
     _state: PopulationState
     _writable: bool
     _found: dict[str, Array]
+    _tallies: dict[str, tuple[Array, Array]]
 
     def __init__(self, state: PopulationState, *, writable: bool = False) -> None:
         object.__setattr__(self, "_state", state)
         object.__setattr__(self, "_found", {})
+        object.__setattr__(self, "_tallies", {})
         object.__setattr__(self, "_writable", writable)
 
     @property
@@ -42,11 +47,20 @@ class PopulationView:
     def __len__(self) -> int:
         return self.size
 
+    def tally(self, name: str) -> tuple[Array, Array]:
+        """The values of a field of whole numbers that occur, ascending, and how many agents have each."""
+        found = self._tallies.get(name)
+        if found is None or self._writable:
+            try:
+                found = self._tallies[name] = counted_values(getattr(self, name))
+            except ScenarioError as error:
+                raise ScenarioError(f"{self._state.population.name}.{name}: {error}") from None
+        return found
+
     def _checked(self, name: str) -> str:
-        fields = self._state.population.fields | self._state.population.inboxes
-        if name not in fields:
+        if name not in self._state.declared:
             raise ScenarioError(
-                f"population {self._state.population.name} has no field {name!r}{nearest(name, fields)}"
+                f"population {self._state.population.name} has no field {name!r}{nearest(name, self._state.declared)}"
             )
         return name
 
@@ -98,11 +112,12 @@ class View:
         self.scenario, self.state, self.seed, self.step = scenario, state, seed, step
         self.time = step * scenario.dt
         self.populations = {name: PopulationView(found) for name, found in state.populations.items()}
+        self.networks = {name: NetworkView(found) for name, found in state.networks.items()}
 
     def offered(self) -> dict[str, Any]:
         """What a function of this moment may ask for, by argument name."""
         return {
-            **self.populations, "p": self.scenario, "self": self.scenario,
+            **self.populations, **self.networks, "p": self.scenario, "self": self.scenario,
             "step": self.step, "time": self.time, "seed": self.seed,
         }  # fmt: skip
 
@@ -147,9 +162,22 @@ def fill_start(scenario: Scenario, state: State, seed: int) -> None:
     """Call the scenario's ``start`` on writable views."""
     views = {name: PopulationView(found, writable=True) for name, found in state.populations.items()}
     offered: dict[str, Any] = {**views, "draw": NamedDraws(seed, state, "start")}
-    names = inspect.signature(scenario.start).parameters.items()
-    wanted = [name for name, parameter in names if parameter.kind is not inspect.Parameter.VAR_KEYWORD]
-    scenario.start(**chosen(wanted, offered, f"{type(scenario).__name__}.start"))
+    scenario.start(**chosen(_wanted(scenario.start), offered, f"{type(scenario).__name__}.start"))
+
+
+_wanted_by: WeakKeyDictionary[Any, tuple[str, ...]] = WeakKeyDictionary()
+
+
+def _wanted(method: Callable[..., Any]) -> tuple[str, ...]:
+    """The names of the arguments of a method; its signature is read once."""
+    function = getattr(method, "__func__", None)
+    if function is None or function not in _wanted_by:
+        parameters = inspect.signature(method).parameters.items()
+        names = tuple(name for name, found in parameters if found.kind is not inspect.Parameter.VAR_KEYWORD)
+        if function is None:
+            return names
+        _wanted_by[function] = names
+    return _wanted_by[function]
 
 
 def check_state(state: State, what: str) -> None:

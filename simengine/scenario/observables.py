@@ -5,6 +5,15 @@ An observable accumulates a state from views of the populations (``update``), st
 attribute ``lasting = True``: then the state goes on from record to record, for averages over time and the like, and is
 kept in checkpoints. It is made of arrays, numbers, texts, lists and dicts.
 
+An observable with the attribute ``partial = True`` is measured where the agents are if a run is spread over shards:
+every shard updates an empty state with a view of the agents that it acts for, and these states are merged in the order
+of the shards, into the state of the records before where that lasts. All others see everybody. The result must not
+depend on who is seen with whom, so ``update`` and ``merge`` of a partial observable are free of order, bit for bit:
+they count in whole numbers, add up floats exactly (`simengine.arrays.exact`), keep the lowest or the highest, or a
+sample that a hash of the ids chooses. ``update`` may be called several times for one moment: it counts agents, never
+its calls. What concerns the whole moment belongs into ``finalise``. A partial view holds populations and no networks,
+and nobody of a population whose agents are all elsewhere.
+
 One with a method ``prepare()`` is asked before the run to compile what it needs.
 
 An observable with an attribute ``when``, a dict like that of a phase, is recorded only when the scenario's parameters
@@ -14,7 +23,7 @@ have these values.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -106,12 +115,26 @@ class FunctionObservable:
     def finalise(self, state: Any, view: Any) -> Mapping[str, Any]:
         """Call the function on everyone."""
         whole = state[0] if len(state) == 1 else state[0].joined(state[1:])
-        value = self.function(**whole.arguments(self.arguments, self.name))
-        if len(self.outputs) == 1 and not isinstance(value, Mapping):
-            return {self.outputs[0].name: value}
-        if not isinstance(value, Mapping):
-            raise ScenarioError(f"observable {self.name}: return a dict of {', '.join(o.name for o in self.outputs)}")
+        return finished(self.name, self.outputs, self.function(**whole.arguments(self.arguments, self.name)))
+
+
+def finished(name: str, outputs: tuple[Output, ...], value: Any) -> Mapping[str, Any]:
+    """What an author's function returned, by output."""
+    if isinstance(value, Mapping):
         return value
+    if len(outputs) == 1:
+        return {outputs[0].name: value}
+    raise ScenarioError(f"observable {name}: return a dict of {', '.join(output.name for output in outputs)}")
+
+
+def described(
+    function: Callable[..., Any], unit: str, long_name: str, outputs: tuple[Output, ...], dtype: str, uncertain: bool,
+    null: bool,
+) -> tuple[str, tuple[Output, ...]]:  # fmt: skip
+    """The summary of an author's function and its outputs, one named after it where none are declared."""
+    summary = inspect.getdoc(function) or function.__name__.replace("_", " ")
+    line = long_name or summary.split("\n")[0].rstrip(".")
+    return summary, outputs or (Output(function.__name__, unit, line, (), dtype, uncertain, null),)
 
 
 def observable(
@@ -133,10 +156,8 @@ def observable(
     """
 
     def declare(function: Callable[..., Any]) -> FunctionObservable:
-        summary = inspect.getdoc(function) or function.__name__.replace("_", " ")
-        described = long_name or summary.split("\n")[0].rstrip(".")
-        declared = outputs or (Output(function.__name__, unit, described, (), dtype, uncertain, null),)
-        return FunctionObservable(function, declared, summary=described, when=when or {})
+        summary, declared = described(function, unit, long_name, outputs, dtype, uncertain, null)
+        return FunctionObservable(function, declared, summary=summary, when=when or {})
 
     return declare if function is None else declare(function)
 
@@ -147,6 +168,19 @@ class Strided:
 
     observable: Observable
     every: int | None
+
+
+def is_partial(observed: Observable) -> bool:
+    """Whether an observable may see the agents in parts."""
+    return bool(getattr(observed, "partial", False))
+
+
+def prepare(observed: Iterable[Observable]) -> None:
+    """Let observables compile what they need."""
+    for observable in observed:
+        function = getattr(observable, "prepare", None)
+        if function is not None:
+            function()
 
 
 def applies(observed: Observable, values: Mapping[str, Any]) -> bool:

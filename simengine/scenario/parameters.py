@@ -16,10 +16,10 @@ from simengine.errors import InputError, ScenarioError, nearest
 
 RUN_KEYWORDS = (
     "scenario", "steps", "seed", "every", "snapshot_every", "out", "threads", "start", "progress", "policies",
-    "overwrite", "storage_order", "checkpoint_every", "interventions",
+    "overwrite", "storage_order", "checkpoint_every", "interventions", "shards", "address",
 )  # fmt: skip
 RESERVED = frozenset(RUN_KEYWORDS) | {
-    "design", "replicates", "address", "workers", "shards", "at", "apply", "given", "changed", "recorded",
+    "design", "replicates", "workers", "at", "apply", "given", "changed", "recorded",
 }  # fmt: skip
 SWITCHES = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 PLAIN_TYPES = (int, float, bool, str)

@@ -15,6 +15,7 @@ from dataclasses import field as dataclass_field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from simengine.errors import ScenarioError, nearest
+from simengine.relations.network import Network
 from simengine.scenario.population import NOBODY, Field, FieldReference, Population
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ class Gather(Phase):
     relation: Relation = None  # type: ignore[assignment]
     accumulators: dict[str, Accumulator] = dataclass_field(default_factory=dict)
     kind: ClassVar[str] = "gather"
-    allowed: ClassVar[frozenset[str]] = Phase.allowed | {"other", "acc", "offset", "distance", "direction"}
+    allowed: ClassVar[frozenset[str]] = Phase.allowed | {"other", "acc", "offset", "distance", "direction", "edge"}
 
     def row(self, name: str, component: int) -> int:
         """The row of an accumulator in the table that holds all accumulators of its type."""
@@ -219,6 +220,15 @@ class Send(AgentPhase):
 
 
 @dataclass(eq=False)
+class Rewire(AgentPhase):
+    """Edges of a network that agents ask to drop and to add."""
+
+    network: Network = None  # type: ignore[assignment]
+    kind: ClassVar[str] = "rewire"
+    allowed: ClassVar[frozenset[str]] = Phase.allowed | {"acc", "edges"}
+
+
+@dataclass(eq=False)
 class Birth(AgentPhase):
     """Agents that may have a child; the child starts as a copy of its parent."""
 
@@ -243,7 +253,8 @@ def gather(over: Relation, *, when: Mapping[str, Any] | None = None, **accumulat
     """Declare what each agent collects over a relation.
 
     The function is called once per pair: ``def listen(me, other, agents, p, acc)``; over a space it may also
-    take ``offset`` (from me to other, nearest image), ``distance`` and ``direction`` (the unit vector of the offset).
+    take ``offset`` (from me to other, nearest image), ``distance`` and ``direction`` (the unit vector of the offset),
+    over a network ``edge``, whose fields it reads as ``edge.weight``.
     ``accumulators`` are `total`, `count` or `running` values. ``when`` limits the phase to runs whose parameters have
     the given values.
     """
@@ -337,3 +348,32 @@ def birth(
     if not population.dynamic:
         raise ScenarioError("births need a population declared with capacity=")
     return lambda function: Birth(function, when or {}, population=population, after=_gathers(after))
+
+
+def rewire(
+    network: Network,
+    *,
+    after: Gather | tuple[Gather, ...] | None = None,
+    when: Mapping[str, Any] | None = None,
+) -> Decorator:
+    """Declare how agents change a network: ``def move_on(me, agents, p, acc, draw, edges)``.
+
+    ``edges.drop(one, other)`` and ``edges.add(one, other)`` ask for a change, ``edges.add(one, other, weight=0.5)``
+    with values of the edge's fields; nobody (-1) as an end asks for nothing. Everybody asks on the ground of the old
+    network. Then all that was asked for happens, first the drops and then the adds, in the order of the edges' ends:
+
+    - an edge that several ask for is added or dropped once; dropping one that is not there does nothing;
+    - an edge that is dropped and added in one phase is there afterwards, as a new one;
+    - adding one that is there changes those of its fields that are given, and else nothing;
+    - of several who give values, the agent with the lowest id decides (and of its own, the first in the function);
+      a field that this one does not give stays as it is, in a new edge at the field's default.
+
+    An agent that is to be joined to itself, and an index beyond the last agent, end the run with a `RunError`.
+    """
+    if not isinstance(network, Network):
+        raise ScenarioError(
+            f"rewire() takes a network declared with Network(), not {getattr(network, 'name', None) or network!r:.60}"
+        )
+    return lambda function: Rewire(
+        function, when or {}, population=network.source, after=_gathers(after), network=network
+    )

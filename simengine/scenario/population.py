@@ -112,7 +112,7 @@ def population(size: str | int, capacity: str | int | None = None, dim: str = ""
     for name, declared in fields.items():
         if not isinstance(declared, Field):
             raise ScenarioError(f"{name}: declare it with field(), vector() or reference(), not {declared!r}")
-        if name in {"alive", "ids", "size", "capacity", "fields", "name", "dim", "inboxes", "dynamic", "bind"}:
+        if name in {"alive", "ids", "size", "capacity", "fields", "name", "dim", "inboxes", "dynamic", "bind", "tally"}:
             raise ScenarioError(f"field name {name!r} is taken by the population itself; choose another")
         named[name] = Field(
             declared.dtype, declared.unit, declared.long_name, declared.default, declared.components,

@@ -10,8 +10,10 @@ from typing import Any, ClassVar
 
 from simengine.errors import InputError, ScenarioError
 from simengine.relations.base import Relation
+from simengine.relations.network import Network, network_of
+from simengine.relations.space import Space
 from simengine.scenario import observables, parameters, stop
-from simengine.scenario.phases import AgentPhase, Phase
+from simengine.scenario.phases import AgentPhase, Gather, Phase, Rewire
 from simengine.scenario.population import Population
 
 
@@ -54,6 +56,8 @@ class Scenario:
     default_steps: ClassVar[int] = 1000
     time_step: ClassVar[str | float] = 1.0
     time_unit: ClassVar[str] = "1"
+    cut_by: ClassVar[Relation | None] = None
+    """The space or network by which agents are spread over several processes; by default what serves best."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -84,7 +88,7 @@ class Scenario:
             setattr(self, name, value)
         for label, relation in self.declaration.relations.items():
             try:
-                relation.scalars(self.values)
+                relation.accept(self.values)
             except InputError as error:
                 raise InputError(f"{type(self).__name__}.{label}: {error}") from None
 
@@ -179,6 +183,9 @@ def _declare(cls: type[Scenario]) -> Declaration:
     phases = {name: value for name, value in namespace.items() if isinstance(value, Phase)}
     for label, relation in relations.items():
         relation.name = label
+        relation.check(cls)
+    if not (cls.cut_by is None or isinstance(cls.cut_by, Space | Network)):
+        raise ScenarioError(f"{cls.__name__}.cut_by takes a Space or a Network of the scenario, not {cls.cut_by!r:.60}")
     called: set[str] = set()
     for phase in phases.values():
         if phase.name in called:
@@ -190,6 +197,11 @@ def _declare(cls: type[Scenario]) -> Declaration:
                 raise ScenarioError(f"{phase.where}: when= names no parameter {name!r}")
         if isinstance(phase, AgentPhase):
             _check_gathers(phase)
+        network = _network(phase)
+        if network is not None and network not in relations.values():
+            raise ScenarioError(
+                f"{phase.where}: {phase.name}() takes a network declared in the class: a = Network(...)"
+            )
     observed = observables.strides(namespace.get("observe", ()), cls.__name__)
     for strided in observed:
         for name in getattr(strided.observable, "when", {}):
@@ -202,6 +214,13 @@ def _declare(cls: type[Scenario]) -> Declaration:
         observed,
         stop.checked(namespace.get("stop", ()), cls.__name__),
     )  # fmt: skip
+
+
+def _network(phase: Phase) -> Network | None:
+    """The network that a phase looks over or changes."""
+    if isinstance(phase, Rewire):
+        return phase.network
+    return network_of(phase.relation) if isinstance(phase, Gather) else None
 
 
 def _check_gathers(phase: AgentPhase) -> None:

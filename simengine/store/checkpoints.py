@@ -44,7 +44,8 @@ class Checkpoint:
     segments
         Number of closed segments that hold the rows recorded before this step.
     arrays
-        The state, numbers and texts of fixed width, under any names.
+        The state, numbers and texts of fixed width, under any names. `write_checkpoint` asks for each once, one after
+        the other, so that a mapping that fetches them needs room for one.
     details
         Whatever else is needed: None, bool, int, float, str, lists and dicts of these.
     """
@@ -74,7 +75,6 @@ def write_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> Pa
     """
     folder = checkpoints_of(path)
     names = list(checkpoint.arrays)
-    arrays = [_contiguous(name, checkpoint.arrays[name]) for name in names]
     metadata = {
         "format": _FORMAT,
         "step": int(checkpoint.step),
@@ -89,7 +89,12 @@ def write_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> Pa
         if not folder.is_dir():
             folder.mkdir()
             fsync(folder.parent)
-        write_whole(target, lambda temporary: _write(temporary, arrays, content))
+        try:
+            write_whole(target, lambda temporary: _write(temporary, checkpoint.arrays, names, content))
+        except BaseException:
+            with suppress(OSError):
+                folder.rmdir()
+            raise
     # A file that cannot be removed is no failure of the run: readers take the newest.
     with suppress(OSError):
         _thin(folder, checkpoint.step)
@@ -132,14 +137,17 @@ def remove_checkpoints(path: str | os.PathLike[str], after_segments: int | None 
                 file.unlink()
 
 
-def _write(path: Path, arrays: list[NDArray[Any]], metadata: bytes) -> None:
+def _write(path: Path, arrays: Mapping[str, NDArray[Any]], names: list[str], metadata: bytes) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        for number, array in enumerate(arrays):
+        for number, name in enumerate(names):
+            array = _contiguous(name, arrays[name])
             with archive.open(f"{number}.npy", "w", force_zip64=True) as member:
                 header = np.lib.format.header_data_from_array_1_0(array)
                 np.lib.format.write_array_header_2_0(member, header)
                 if array.nbytes:
                     member.write(array.reshape(-1).view(np.uint8).data)
+            # A mapping may fetch its arrays: the next one comes when this one has gone.
+            del array
         archive.writestr(_METADATA, metadata)
 
 

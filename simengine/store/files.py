@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from simengine.errors import StoreError
+from simengine.errors import SimengineError, StoreError
 
 PARTS_SUFFIX = ".parts"
 TEMPORARY_SUFFIX = ".tmp"
@@ -27,7 +27,7 @@ def store_errors(doing: str) -> Iterator[None]:
     """Turn errors of the operating system and of the NetCDF library into one-line `StoreError`s."""
     try:
         yield
-    except StoreError:
+    except SimengineError:
         raise
     except (OSError, RuntimeError, MemoryError) as error:
         raise StoreError(f"cannot {doing}: {_reason(error)}") from error

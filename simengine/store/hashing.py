@@ -66,9 +66,15 @@ def _add_values(total: Any, name: str, variable: xr.Variable) -> None:
     length = variable.shape[0]
     rows = max(1, _BLOCK_BYTES // max(1, variable.nbytes // max(1, length)))
     total.update(_kind(name, variable.dtype).encode())
+    row_bytes = variable.nbytes // max(1, length)
     for start in range(0, length, rows):
-        block = variable.isel({variable.dims[0]: slice(start, start + rows)}).values
-        total.update(_canonical(name, block))
+        block = variable.isel({variable.dims[0]: slice(start, start + rows)})
+        # The bytes of one large row are those of its parts, one after the other.
+        columns = variable.shape[1] if row_bytes > _BLOCK_BYTES and variable.ndim > 1 else 1
+        width = max(1, _BLOCK_BYTES * columns // max(1, row_bytes)) if columns > 1 else 1
+        for first in range(0, columns, width):
+            part = block.isel({variable.dims[1]: slice(first, first + width)}) if columns > 1 else block
+            total.update(_canonical(name, part.values))
 
 
 def _kind(name: str, dtype: np.dtype[Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from simengine.store.integrity import seal
 from simengine.store.layout import Layout
 
 _CHUNK_BYTES = 1 << 19
+_LARGE_BYTES = 1 << 23
+"""Larger rows of a segment are copied in blocks of about this size."""
 
 
 # Every HDF5 reader has these two filters. The NetCDF library's zstandard filter runs without the byte shuffle
@@ -134,7 +136,7 @@ def _write_coordinate(file: netCDF4.Dataset, name: str, values: NDArray[Any], at
 
 
 def fill(file: netCDF4.Dataset, name: str, where: tuple[slice, ...], values: NDArray[Any]) -> None:
-    """Write a block of values, ``where`` along the first dimension (empty: everywhere)."""
+    """Write a block of values, ``where`` along the first dimensions (empty: everywhere)."""
     if values.size == 0:
         return
     if values.ndim == 0:
@@ -148,3 +150,25 @@ def read(file: netCDF4.Dataset, name: str) -> NDArray[Any]:
     variable = file.variables[name]
     variable.set_auto_maskandscale(False)
     return np.asarray(variable[...], dtype=object if variable.dtype is str else None)
+
+
+def blocks(
+    file: netCDF4.Dataset, name: str, chunking: Sequence[int] | str
+) -> Iterator[tuple[tuple[slice, ...], NDArray[Any]]]:
+    """Yield the values of a variable as stored with where they stand: at once, or large rows in blocks.
+
+    A block is a part of one row along the second dimension, of whole chunks of ``chunking``.
+    """
+    variable = file.variables[name]
+    variable.set_auto_maskandscale(False)
+    shape = variable.shape
+    cell = 0 if variable.dtype is str else int(np.prod(shape[2:], dtype=np.int64)) * variable.dtype.itemsize
+    if len(shape) < 2 or cell * shape[1] <= _LARGE_BYTES:
+        yield (), read(file, name)
+        return
+    chunk = 1 if isinstance(chunking, str) else chunking[1]
+    length = max(1, _LARGE_BYTES // cell // chunk) * chunk
+    for row in range(shape[0]):
+        for first in range(0, shape[1], length):
+            where = (slice(row, row + 1), slice(first, min(shape[1], first + length)))
+            yield where, np.asarray(variable[where])

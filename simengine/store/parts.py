@@ -91,7 +91,7 @@ def vanished(parts: Path, segments: int) -> list[str]:
 
 
 def merge(parts: Path, path: Path, header: Header, segments: int | None = None) -> None:
-    """Write the run file from its segments, one of them in memory at a time.
+    """Write the run file from its segments, one of them in memory at a time, a large row in blocks.
 
     Raises
     ------
@@ -172,8 +172,11 @@ def _copy_rows(parts: Path, layout: Layout, numbers: list[int], target: netCDF4.
             if name in layout.coordinates:
                 continue
             dim = variable.dimensions[0] if variable.dimensions else ""
-            where = (slice(first[dim], first[dim] + variable.shape[0]),) if dim in first else ()
-            netcdf.fill(target, name, where, netcdf.read(file, name))
+            shift = first.get(dim, 0)
+            for where, values in netcdf.blocks(file, name, target.variables[name].chunking()):
+                rows = where[0] if where else slice(0, variable.shape[0]) if dim in first else None
+                there = () if rows is None else (slice(rows.start + shift, rows.stop + shift), *where[1:])
+                netcdf.fill(target, name, there, values)
         for dim in first:
             if dim in file.dimensions:
                 first[dim] += len(file.dimensions[dim])

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from simengine.errors import StoreError
 from simengine.store.attributes import encode_attributes
+from simengine.store.blocks import together
 from simengine.store.header import Header
 from simengine.store.layout import SNAPSHOT_TIME, TIME, Layout
 from simengine.store.table import Table, checked_static
@@ -49,8 +50,11 @@ class Writer(Generic[Result]):
         self._add(TIME, step, time, row)
 
     def snapshot(self, step: int, time: float, row: Mapping[str, Any]) -> None:
-        """Add one row along ``snapshot_time``; otherwise like `record`."""
-        self._add(SNAPSHOT_TIME, step, time, row)
+        """Add one row along ``snapshot_time``; otherwise like `record`.
+
+        Values may be `Blocks`, which a writer of a file asks for one block after another where they are large.
+        """
+        self._add(SNAPSHOT_TIME, step, time, together(row))
 
     def static(self, values: Mapping[str, Any]) -> None:
         """Set variables that have no unlimited dimension; the last value given holds."""

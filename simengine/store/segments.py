@@ -3,11 +3,15 @@
 ``OUT.parts/segment-000001.nc`` and so on are NetCDF-4 files, followed by 32 bytes: the SHA-256 of what stands
 before them. NetCDF readers pass over these bytes; here a segment is handed to the NetCDF library only after
 they were compared, since that library may fail in any way on a damaged file, or give wrong values.
+
+A row that is larger than what should lie in memory at once is a segment of its own, a NetCDF file in the classic
+format with 64-bit data, which is written and read in blocks.
 """
 
 from __future__ import annotations
 
 import hashlib
+import mmap
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,9 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simengine.errors import StoreError
-from simengine.store import netcdf
-from simengine.store.files import damage_errors, read_bytes, write_bytes
+from simengine.store import classic, netcdf
+from simengine.store.blocks import Blocks, spans
+from simengine.store.files import damage_errors, read_bytes, write_bytes, write_whole
 from simengine.store.layout import STEP_OF, Layout
+from simengine.store.table import Table
 
 _MISSING = "missing_values_in"
 _HELD_FILLS = "fill_values_as_numbers_in"
@@ -94,6 +100,81 @@ def write_segment(
     write_bytes(segment_path(parts, number), content, hashlib.sha256(content).digest())
 
 
+def write_row_in_blocks(
+    parts: Path,
+    number: int,
+    layout: Layout,
+    table: Table,
+    step: int,
+    time: float,
+    row: Mapping[str, Any],
+    missing: Collection[str] = (),
+    held_fills: Collection[str] = (),
+    block_bytes: int = 1 << 22,
+) -> None:
+    """Write one row as a closed segment, one block of one variable in memory at a time.
+
+    Parameters
+    ----------
+    parts, number, layout
+        The folder, the number of the segment, and what is recorded.
+    table
+        The table of the row's unlimited dimension, empty; the row passes through its checks.
+    step, time, row
+        As those of `Table.add`; values may be `Blocks`.
+    missing, held_fills
+        What is so far true of the variables along other dimensions, as for `write_segment`.
+    block_bytes
+        The most bytes of a block.
+    """
+    axes = {name: axis for name, axis in layout.axes().items() if axis.dims == (table.dim,)}
+    declared = {variable.name: variable for variable in layout.of(table.dim)}
+    stored = {
+        name: classic.ClassicVariable(one.dims, one.storage_dtype) for name, one in (axes | declared).items()
+    }  # fmt: skip
+    sizes = {table.dim: 1} | {
+        dim: int(layout.dimensions[dim]) for one in declared.values() for dim in one.dims[1:]
+    }  # fmt: skip
+    # What is missing is known at the end and stands at the beginning, in a room that fits every answer.
+    names = sorted({*declared, *missing, *held_fills})
+
+    def header() -> bytes:
+        said = {_MISSING: {*missing, *table.missing()}, _HELD_FILLS: {*held_fills, *table.held_fills()}}
+        texts = {name: " ".join(sorted(found)).ljust(len(" ".join(names))) for name, found in said.items()}
+        return classic.header(sizes, stored, texts)
+
+    def write(temporary: Path) -> None:
+        with temporary.open("w+b") as file, table.passing(step, row) as columns:
+            file.write(header())
+            for name, axis in axes.items():
+                classic.write_values(file, np.array([step if name == STEP_OF[table.dim] else time], axis.storage_dtype))
+            for column in columns:
+                values = _blocks(column.name, row.get(column.name), column.shape, column.dtype)
+                bytes_each = int(np.prod(column.shape[1:], dtype=np.int64)) * column.dtype.itemsize
+                for first, end in spans(column.shape[0], bytes_each, block_bytes):
+                    given = values.fetch(first, end)
+                    classic.write_values(file, column.stored(0, given, (end - first, *column.shape[1:])))
+                classic.end_variable(file, stored[column.name].nbytes(sizes))
+            file.seek(0)
+            file.write(header())
+            file.seek(0)
+            digest = hashlib.file_digest(file, "sha256").digest()
+            file.seek(0, 2)
+            file.write(digest)
+
+    write_whole(segment_path(parts, number), write)
+
+
+def _blocks(name: str, value: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Blocks:
+    """The values of a variable of a row, all of them missing where there are none."""
+    if value is None:
+        return Blocks(shape, lambda first, end: np.ma.masked_all((end - first, *shape[1:]), dtype))  # type: ignore[no-untyped-call]
+    blocks = Blocks.of(value)
+    if blocks.shape != shape:
+        raise StoreError(f"variable {name!r} has rows of shape {shape}, got {blocks.shape}")
+    return blocks
+
+
 @contextmanager
 def opened_segment(parts: Path, number: int) -> Iterator[netCDF4.Dataset]:
     """Yield a segment, values unmasked, after its checksum was compared.
@@ -104,22 +185,44 @@ def opened_segment(parts: Path, number: int) -> Iterator[netCDF4.Dataset]:
         If it is not there or damaged.
     """
     path = segment_path(parts, number)
-    try:
-        content = read_bytes(path)
-    except FileNotFoundError:
-        raise StoreError(f"{path.name} of {parts} is missing") from None
-    except OSError as error:
-        raise StoreError(f"cannot read {path}: {error.strerror}") from error
-    body = memoryview(content)[:-_DIGEST_BYTES]
-    if not body or hashlib.sha256(body).digest() != content[-_DIGEST_BYTES:]:
-        raise StoreError(f"{path} is damaged: its checksum differs")
     with damage_errors(f"read {path}"):
-        file = netCDF4.Dataset(path.name, memory=body)
+        file = netCDF4.Dataset(path.absolute()) if _is_large(path) else _read_whole(path)
     try:
         file.set_auto_maskandscale(False)
         yield file
     finally:
         file.close()
+
+
+def _is_large(path: Path) -> bool:
+    """Whether a segment is one row that was written in blocks; `StoreError` if it is one, and damaged."""
+    if not path.is_file():
+        # Reading it tells what is wrong.
+        return False
+    with path.open("rb") as file:
+        if file.read(len(classic.MAGIC)) != classic.MAGIC:
+            return False
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content, memoryview(content) as view:
+            _check_digest(path, view)
+    return True
+
+
+def _read_whole(path: Path) -> netCDF4.Dataset:
+    try:
+        content = read_bytes(path)
+    except FileNotFoundError:
+        raise StoreError(f"{path.name} of {path.parent} is missing") from None
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}") from error
+    with memoryview(content) as view:
+        _check_digest(path, view)
+    return netCDF4.Dataset(path.name, memory=memoryview(content)[:-_DIGEST_BYTES])
+
+
+def _check_digest(path: Path, content: memoryview) -> None:
+    with content[:-_DIGEST_BYTES] as body, content[-_DIGEST_BYTES:] as digest:
+        if not body or hashlib.sha256(body).digest() != bytes(digest):
+            raise StoreError(f"{path} is damaged: its checksum differs")
 
 
 def missing_in(file: netCDF4.Dataset) -> set[str]:

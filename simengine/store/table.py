@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -59,11 +60,19 @@ class Column:
                 self._missing_from = index
             self.rows[index] = self.fill
             return
+        array = self.stored(index, value, self.shape)
+        self.rows[index] = array.item() if self.kind == "O" and not self.shape else array
+
+    def stored(self, index: int, value: Any, shape: tuple[int, ...]) -> NDArray[Any]:
+        """Return values of row ``index`` as they are stored, and remember which were missing.
+
+        ``shape`` is that of the row, or of the block of it that is given. Errors as those of `put`.
+        """
         array = np.asarray(value)
         if array.dtype != self.dtype or self.kind == "O":
             array = self._converted(array)
-        if array.shape != self.shape:
-            raise StoreError(f"variable {self.name!r} has rows of shape {self.shape}, got {array.shape}")
+        if array.shape != shape:
+            raise StoreError(f"variable {self.name!r} has rows of shape {shape}, got {array.shape}")
         absent = np.ma.getmaskarray(value) if isinstance(value, np.ma.MaskedArray) else np.False_
         if self._missing_from is None and absent.any():
             self._missing_from = index
@@ -72,8 +81,8 @@ class Column:
         if self._fill_from is not None and self._missing_from is not None:
             raise self._ambiguous()
         if absent.any():
-            array = np.where(absent, self.fill, array).astype(self.dtype)
-        self.rows[index] = array.item() if self.kind == "O" and not self.shape else array
+            array = np.where(absent, self.fill, array)
+        return array.astype(self.dtype, copy=False)
 
     def mark_written(self, missing: bool, held_fill: bool) -> None:
         """Remember of rows that are no longer here whether they had missing values or held the fill value."""
@@ -138,14 +147,15 @@ class Table:
         self.dim = dim
         variables = layout.of(dim)
         shapes = [layout.row_shape(variable) for variable in variables]
-        row_bytes = 16 + sum(
+        self.row_bytes = row_bytes = 16 + sum(
             variable.storage_dtype.itemsize * int(np.prod(shape, dtype=np.int64))
             for variable, shape in zip(variables, shapes, strict=True)
         )
         limits = [limit for limit in (max_rows, max_bytes and max_bytes // row_bytes) if limit is not None]
         self._limit = max(1, min(limits)) if limits else None
         self._max_bytes = max_bytes
-        self._capacity = min(_FIRST_ROWS, max(1, (1 << 20) // row_bytes), self._limit or _FIRST_ROWS)
+        # No room for large rows before the first one comes: they may all pass by.
+        self._capacity = min(_FIRST_ROWS, (1 << 20) // row_bytes, self._limit or _FIRST_ROWS)
         axes = layout.axes()
         self._time = Column(axes[dim], (), self._capacity)
         self._step = Column(axes[STEP_OF[dim]], (), self._capacity)
@@ -167,11 +177,7 @@ class Table:
             If a name is unknown, a shape or type differs, or the step is not later than the last; the row is
             then not there at all.
         """
-        if self._last_step is not None and step <= self._last_step:
-            raise StoreError(f"step {step} along {self.dim!r} is not later than the last, {self._last_step}")
-        if not row.keys() <= self._names:
-            name = next(name for name in row if name not in self._names)
-            raise StoreError(f"no variable {name!r} along {self.dim!r}{nearest(str(name), self._names)}")
+        self._check_row(step, row)
         index = self.count
         if index == self._capacity:
             self._grow()
@@ -188,6 +194,34 @@ class Table:
             self._text_bytes += sum(map(len, np.asarray(column.rows[index]).flat))
         self._last_step = int(step)
         self.count = index + 1
+
+    def _check_row(self, step: int, row: Mapping[str, Any]) -> None:
+        if self._last_step is not None and step <= self._last_step:
+            raise StoreError(f"step {step} along {self.dim!r} is not later than the last, {self._last_step}")
+        if not row.keys() <= self._names:
+            name = next(name for name in row if name not in self._names)
+            raise StoreError(f"no variable {name!r} along {self.dim!r}{nearest(str(name), self._names)}")
+
+    @contextmanager
+    def passing(self, step: int, row: Mapping[str, Any]) -> Iterator[list[Column]]:
+        """Let a row go by without keeping it: give the columns, whose `Column.stored` the values pass through.
+
+        The table must be empty. If the context fails it is as if the row had never come; otherwise the rows to come
+        follow it.
+
+        Raises
+        ------
+        StoreError
+            If a name is unknown or the step is not later than the last.
+        """
+        self._check_row(step, row)
+        try:
+            yield self._columns
+        except BaseException:
+            for column in self._columns:
+                column.forget_from(self.count)
+            raise
+        self.continue_after(int(step), self.missing(), self.held_fills())
 
     @property
     def full(self) -> bool:
@@ -239,7 +273,8 @@ class Table:
             column.forget_from(self.count)
 
     def _grow(self) -> None:
-        self._capacity = min(2 * self._capacity, self._limit or 2 * self._capacity)
+        wanted = max(1, 2 * self._capacity)
+        self._capacity = min(wanted, self._limit or wanted)
         for column in (self._time, self._step, *self._columns):
             column.resize(self._capacity)
 

@@ -13,22 +13,26 @@ from numpy.typing import NDArray
 
 from simengine.errors import StoreError
 from simengine.store.attributes import encode_attributes
+from simengine.store.blocks import BLOCK_BYTES, Blocks
 from simengine.store.checkpoints import remove_checkpoints
+from simengine.store.classic import holds
 from simengine.store.copying import blocks_before
 from simengine.store.files import make_folder_whole, parts_of, refuse_existing, remove_folder, store_errors
 from simengine.store.header import HEADER, Header, read_header, write_header
-from simengine.store.layout import Layout
+from simengine.store.layout import SNAPSHOT_TIME, Layout
 from simengine.store.locks import FolderLock
 from simengine.store.memory import MemoryWriter
 from simengine.store.parts import ending_of, keep_segments, merge, vanished
 from simengine.store.recording import Writer, begun
-from simengine.store.segments import Ending, segment_path, write_segment
+from simengine.store.segments import Ending, segment_path, write_row_in_blocks, write_segment
 from simengine.store.table import Table
 
 __all__ = ["MemoryWriter", "RunWriter", "finish_run"]
 
 SEGMENT_ROWS = 16_384
 SEGMENT_BYTES = 1 << 26
+LARGE_ROW_BYTES = 1 << 23
+"""A larger snapshot is written in blocks where it is given in blocks."""
 SEGMENT_SECONDS = 30.0
 FIRST_SEGMENT_SECONDS = 1.0
 
@@ -59,7 +63,8 @@ class RunWriter(Writer[Path]):
     segment_rows, segment_bytes, segment_seconds
         A segment is closed when it has so many rows or bytes, or when its first row is so old as the next one
         comes (the first segments sooner: after one second, two, four, ...). One row that is larger than
-        ``segment_bytes`` is a segment of its own.
+        ``segment_bytes`` is a segment of its own, and so is a snapshot of more than 8 MiB that is given as `Blocks`:
+        of that one block at a time is in memory.
 
     Raises
     ------
@@ -172,6 +177,34 @@ class RunWriter(Writer[Path]):
             except FileNotFoundError:
                 self._check_folder()
                 raise
+
+    def snapshot(self, step: int, time: float, row: Mapping[str, Any]) -> None:
+        """Add one row along ``snapshot_time``; otherwise like `record`.
+
+        A large row with values that are `Blocks` goes straight to a segment of its own, block after block.
+        """
+        self._check_open()
+        table = self._tables.get(SNAPSHOT_TIME)
+        if table is None or not self._goes_in_blocks(table, row):
+            super().snapshot(step, time, row)
+            return
+        self.flush()
+        others = [other for other in self._tables.values() if other is not table]
+        with store_errors(f"write {self._parts}"):
+            write_row_in_blocks(
+                self._parts, self._number, self.layout, table, step, time, row,
+                frozenset().union(*(other.missing() for other in others)),
+                frozenset().union(*(other.held_fills() for other in others)),
+                min(BLOCK_BYTES, self._limits[1]),
+            )  # fmt: skip
+        self._number += 1
+
+    def _goes_in_blocks(self, table: Table, row: Mapping[str, Any]) -> bool:
+        return (
+            table.row_bytes > min(LARGE_ROW_BYTES, self._limits[1])
+            and any(isinstance(value, Blocks) for value in row.values())
+            and all(len(one.dims) > 1 and holds(one.storage_dtype) for one in self.layout.of(SNAPSHOT_TIME))
+        )
 
     def copy_rows(self, source: str | os.PathLike[str], before: int) -> None:
         """Write all rows of a finished run file that were recorded before a step, as closed segments.

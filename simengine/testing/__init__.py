@@ -16,8 +16,10 @@ from simengine.testing.checking import check
 from simengine.testing.conserving import conserves
 from simengine.testing.relabelling import relabelling_invariant
 from simengine.testing.repeating import any_storage_order, any_stride, any_threads, same_run, split_equals_whole
+from simengine.testing.sharding import any_shards
 
 __all__ = [
+    "any_shards",
     "any_storage_order",
     "any_stride",
     "any_threads",

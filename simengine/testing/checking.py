@@ -16,6 +16,7 @@ from simengine.testing.repeating import (
     same_run,
     split_equals_whole,
 )
+from simengine.testing.sharding import any_shards
 
 
 def check(
@@ -47,6 +48,7 @@ def check(
     any_storage_order(scenario, **options)
     split_equals_whole(scenario, **options)
     any_threads(scenario, **options)
+    any_shards(scenario, **options)
     relabelling_invariant(scenario, observables_only=observables_only, **options)
     if can_be_found(scenario):
         same_run(scenario, fresh_process=True, **options)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simengine.compile.emit import is_reference
+from simengine.relations.network import Network
 from simengine.runs import registry
 from simengine.runs.engine import Engine
 from simengine.runs.recipe import Recipe
@@ -76,7 +77,8 @@ class Moment:
     def renamed(self, scenario: Scenario, new_names: Names) -> Moment:
         """The same moment when each agent ``names[k]`` is called ``new_names[k]``, references following.
 
-        ``new_names`` are the same ids in another order. What relations and policies keep stays as it is.
+        ``new_names`` are the same ids in another order. The edges of networks follow; what other relations and policies
+        keep stays as it is.
         """
         arrays = dict(self.arrays)
         for name, population in scenario.declaration.populations.items():
@@ -89,7 +91,21 @@ class Moment:
                     values = _translated(values, self.names[target], new_names[target])
                 arrays[path] = np.empty_like(values)
                 arrays[path][homes] = values
+        for name, relation in scenario.declaration.relations.items():
+            if isinstance(relation, Network):
+                arrays |= self._renamed_edges(name, relation, new_names[relation.source.name])
         return Moment(self.step, new_names, arrays, self.details)
+
+    def _renamed_edges(self, name: str, network: Network, new_names: Array) -> dict[str, Array]:
+        """The edges of a network by new names, in the order that they have then."""
+        paths = {part: f"relations/{name}/{part}" for part in ("source", "target", *network.fields)}
+        names = self.names[network.source.name]
+        ends = np.stack([_translated(self.arrays[paths[end]], names, new_names) for end in ("source", "target")])
+        if not network.directed:
+            ends.sort(axis=0)
+        order = np.lexsort(ends[::-1])
+        found = {paths[part]: self.arrays[paths[part]][order] for part in network.fields}
+        return found | {paths["source"]: ends[0][order], paths["target"]: ends[1][order]}
 
     def portrait(self, scenario: Scenario, names: Names) -> Portrait:
         """What each agent of ``names`` has, by ``population.field``: (agents, components), and whom a field names.

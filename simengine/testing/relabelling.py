@@ -74,7 +74,7 @@ def relabelling_invariant(
     -----
     Legitimately not invariant are phases that act in the order of ids (``order="sequential"``), ``lowest_id`` among
     several senders, and ties between equals that a gather decides for the one it sees first. Errors and nulls
-    of observables are not looked at. Arrays that relations keep, such as the edges of a network, are not relabelled.
+    of observables are not looked at. The edges of a `Network` are relabelled, other arrays that relations keep are not.
     """
     __tracebackhide__ = True
     if replicates < FEWEST_REPLICATES:

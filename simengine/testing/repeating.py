@@ -46,13 +46,13 @@ def same_run(
     options |= {"steps": steps, "seed": seed}
     first = recorded(scenario, **options)
     if not fresh_process:
-        _same(scenario, first, recorded(scenario, **options), "in one run", "in the next")
+        same_content(scenario, first, recorded(scenario, **options), "in one run", "in the next")
         return
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "fresh.nc"
         run_in_fresh_process(scenario, out, {"every": 1, "snapshot_every": 1, "progress": False} | options)
         with open_run(out) as second:
-            _same(scenario, first, second, "in this process", "in a fresh one")
+            same_content(scenario, first, second, "in this process", "in a fresh one")
 
 
 def any_threads(
@@ -139,7 +139,7 @@ def split_equals_whole(
                 recorded(scenario, out=file, checkpoint_every=cut, **first).close()
                 branch(file, at=cut, steps=steps, out=out, policies=options.get("policies"), progress=False).close()
                 with open_run(out) as split:
-                    _same(scenario, whole, split, "in one go", f"when continued from a checkpoint at step {cut}")
+                    same_content(scenario, whole, split, "in one go", f"when continued from a checkpoint at step {cut}")
 
 
 def _threads(number: int) -> str:
@@ -157,7 +157,10 @@ def _agree(scenario: AnyScenario, difference: Difference | None, expected: str, 
         raise AssertionError(f"{named(scenario)}: {difference.between(expected, found)}")
 
 
-def _same(scenario: AnyScenario, first: xarray.Dataset, second: xarray.Dataset, expected: str, found: str) -> None:
+def same_content(
+    scenario: AnyScenario, first: xarray.Dataset, second: xarray.Dataset, expected: str, found: str
+) -> None:
+    """Assert that two runs have the same content hash; ``expected`` and ``found`` say how each was made."""
     __tracebackhide__ = True
     if first.attrs["content_hash"] != second.attrs["content_hash"]:
         difference = first_difference(first, second) or first_attribute(first, second)

@@ -63,6 +63,12 @@ def test_the_policy_of_the_authors_page_runs(tmp_path: Path) -> None:
     assert 0.0 < float(finished([sys.executable, "fashion.py"], tmp_path)) < 1.0
 
 
+def test_the_network_of_the_authors_page_runs(tmp_path: Path) -> None:
+    text = block("docs/authoring.md", "class Circles") + "print(float(run.disagreement[-1] / run.disagreement[0]))\n"
+    (tmp_path / "circles.py").write_text(text, encoding="utf-8")
+    assert 0.0 < float(finished([sys.executable, "circles.py"], tmp_path)) < 0.1
+
+
 def test_the_simulation_of_the_readme_runs_and_can_be_repeated(tmp_path: Path) -> None:
     text = "import simengine\n" + block("README.md", "simengine.Simulation")
     (tmp_path / "by_hand.py").write_text(text + 'print(simengine.rerun("by_hand.nc"))\n', encoding="utf-8")

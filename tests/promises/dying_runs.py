@@ -158,6 +158,10 @@ CASES: dict[str, dict[str, Any]] = {
             "heading": np.tile([0.6, 0.0, 0.8], (30, 1)),
         },
     },
+    "adaptive voter": {
+        "scenario": f"{Path(__file__).parents[1] / 'network_scenarios.py'}:AdaptiveVoter", "n_agents": 60,
+        "snapshot_every": 5, "checkpoint_every": 4,
+    },
     "own": {"scenario": "own", "checkpoint_every": 9, "snapshot_every": 10},
     "own with a policy": {"scenario": "own", "checkpoint_every": 8, "every": 4},
 }  # fmt: skip

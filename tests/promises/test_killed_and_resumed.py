@@ -123,7 +123,14 @@ def test_a_run_killed_at_any_of_twenty_moments_and_resumed_has_the_same_result(
 
 @pytest.mark.parametrize(
     ("case", "seed"),
-    [("wealth_exchange", 2), ("interventions", 3), ("given start", 4), ("own", 5), ("own with a policy", 6)],
+    [
+        ("wealth_exchange", 2),
+        ("interventions", 3),
+        ("given start", 4),
+        ("own", 5),
+        ("own with a policy", 6),
+        ("adaptive voter", 7),
+    ],
 )
 def test_interventions_given_starts_own_scenarios_and_policies_survive_too(
     case: str, seed: int, nursery: Nursery, tmp_path: Path
