@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -44,25 +44,31 @@ def assert_same_state(found: State, wanted: State, label: str = "") -> None:
 
 def assert_any_shards_agree(
     scenario: type[Scenario], steps: int = 6, *, shards: tuple[int, ...] = (1, 2, 3, 7), cut: Cut | None = None,
-    moments: tuple[int, ...] | None = None, **options: Any,
+    moments: tuple[int, ...] | None = None, between: Mapping[int, Callable[[Any], None]] = {}, **options: Any,
 ) -> None:  # fmt: skip
-    """Advance one engine and so many shards, and compare the states at some moments (the first, the middle, the last)."""
-    moments = moments or tuple(sorted({0, 1, steps // 2, steps}))
+    """Advance one engine and so many shards, and compare the states at some moments; ``between`` acts at steps."""
+    moments = tuple(sorted({*(moments or (0, 1, steps // 2, steps)), *between}))
     alone = make_engine(recipe_of(scenario, steps=steps, **options), 1, "by_id")
     wanted = {}
     for step in moments:
         alone.advance(step)
+        between.get(step, nothing)(alone)
         wanted[step] = alone.step, alone.stop_reason, copied(alone.saved())
     for number in shards:
         driver = spread(recipe_of(scenario, steps=steps, **options), number, cut)
         try:
             for step in moments:
                 driver.advance(step)
+                between.get(step, nothing)(driver)
                 label = f"{scenario.__name__} in {number} shards, step {step}, {options}"
                 assert (driver.step, driver.stop_reason) == wanted[step][:2], label
                 assert_same_state(driver.saved(), wanted[step][2], label)
         finally:
             driver.close()
+
+
+def nothing(driver: Any) -> None:
+    """Leave everything as it is."""
 
 
 def copied(saved: State) -> State:

@@ -31,6 +31,17 @@ def owners(x: NDArray[np.float64], borders: NDArray[np.float64]) -> NDArray[np.i
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def outside(x: NDArray[np.float64], low: float, high: float) -> NDArray[np.int64]:
+    """List the places of the coordinates that are not in ``low <= x < high``, ascending."""
+    found = np.empty(x.shape[0] + 1, np.int64)
+    number = 0
+    for i in range(x.shape[0]):
+        found[number] = i
+        number += 0 if low <= x[i] < high else 1
+    return found[:number].copy()
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def reaches(x: float, low: float, high: float, reach: float, period: float) -> bool:
     """Whether a coordinate, or an image of it a period away, lies within ``reach`` of the interval."""
     if low - reach <= x <= high + reach:
@@ -68,22 +79,22 @@ def reached_slabs(
     counts = np.zeros(slabs + 1, np.int64)
     if reach <= 0.0:
         return np.empty(0, np.int64), counts
-    near = np.empty((x.shape[0], 2), np.int64)
+    # Most are far from the ends of their own slab, and nobody else sees them.
+    near = np.empty(x.shape[0] + 1, np.int64)
+    inner_low, inner_high = low[own] + reach, high[own] - reach
     found = 0
     for i in range(x.shape[0]):
-        inside = low[own] + reach < x[i] < high[own] - reach
-        if inside:
-            continue
-        near[found, 0] = i
-        found += 1
+        near[found] = i
+        found += 0 if inner_low < x[i] < inner_high else 1
+    for k in range(found):
         for slab in range(slabs):
-            if slab != own and reaches(x[i], low[slab], high[slab], reach, period):
+            if slab != own and reaches(x[near[k]], low[slab], high[slab], reach, period):
                 counts[slab + 1] += 1
     starts = np.cumsum(counts)
     slots = np.empty(starts[slabs], np.int64)
     filled = starts.copy()
     for k in range(found):
-        i = near[k, 0]
+        i = near[k]
         for slab in range(slabs):
             if slab != own and reaches(x[i], low[slab], high[slab], reach, period):
                 slots[filled[slab]] = i

@@ -34,8 +34,8 @@ def sweep(
         typer.Option(
             metavar="FILE.toml",
             show_default=False,
-            help="Keywords of the sweep, \\[parameters] and \\[grid], \\[points] or \\[sample] from a file; what is given "
-            "here as well comes first.",
+            help="Keywords of the sweep, \\[parameters] and \\[grid], \\[points] or \\[sample] from a file; what is "
+            "given here as well comes first.",
             autocompletion=completing.left_to_the_shell,
         ),
     ] = None,

@@ -60,7 +60,7 @@ class Kernel:
         self.threads = threads
         self.answer = answer
         self._host_decisions = host_decisions
-        self._cut, self.share = cut, share
+        self.cut, self.share = cut, share
         self.plan = self._planned(scenario)
         name = re.sub(r"(?<!^)(?=[A-Z])", "_", type(scenario).__name__).lower()
         self.module, self.path = cache.load(name, self.plan.source)
@@ -117,7 +117,7 @@ class Kernel:
                         yield segment.arguments, place, used[name]
 
     def _planned(self, scenario: Scenario) -> Plan:
-        return write_module(scenario, self.threads > 1, self._host_decisions, self._cut)
+        return write_module(scenario, self.threads > 1, self._host_decisions, self.cut)
 
     def _stream_keys(self, seed: int) -> NDArray[np.uint64]:
         keys = [stream_key(seed, *names) for names in self.plan.streams.names]

@@ -12,7 +12,7 @@ from simengine.compile.helpers import Globals
 from simengine.compile.lanes import lane_form
 from simengine.compile.lower import Lowering
 from simengine.compile.lowered import Lowered
-from simengine.compile.names import Lines, Names, Streams
+from simengine.compile.names import Binding, Lines, Names, Streams
 from simengine.compile.sharing import Cut, Share, Step, check_regions, cut_into_segments, is_repeated
 from simengine.errors import ScenarioError
 from simengine.relations.base import Relation
@@ -165,7 +165,14 @@ class ModuleWriter:
 
     def _step(self, phase: Phase, function: emit.Function, asked_outside: bool) -> Step:
         lowered = [found for (name, _), found in self.lowered.items() if name == phase.name]
-        return Step(phase, function, lowered, self._repeated(phase), asked_outside)
+        written = {result.name for found in lowered for result in found.results if result.kind == "new"}
+        turned = {
+            Binding("table", (relation.source.name, relation.velocity.field.name))
+            for relation in self.joined
+            if isinstance(relation, Space) and relation.velocity is not None and isinstance(phase, AgentPhase)
+            if relation.source is phase.population and relation.position.field.name in written
+        }
+        return Step(phase, function, lowered, self._repeated(phase), asked_outside, frozenset(turned))
 
     def _segments(self, steps: list[Step]) -> list[list[emit.Function] | HostPhase | Share]:
         """Cut the step where a policy is asked, and where shards tell one another something."""

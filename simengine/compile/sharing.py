@@ -53,6 +53,8 @@ class Step:
     lowered: Sequence[Lowered]
     repeated: bool
     asked_outside: bool
+    turned: frozenset[Binding] = frozenset()
+    """Velocities that walls turn round when the phase moves agents."""
 
 
 def is_repeated(phase: Phase, lowered: Lowered | None) -> bool:
@@ -182,7 +184,7 @@ def own_results(step: Step) -> set[Binding]:
     names = {result.name for lowered in step.lowered for result in lowered.results if result.kind == "new"}
     if isinstance(step.phase, Decision):
         names = {step.phase.action}
-    return {Binding("table", (step.phase.population.name, name)) for name in names}
+    return {Binding("table", (step.phase.population.name, name)) for name in names} | step.turned
 
 
 def visible(phase: Decision) -> set[Binding]:

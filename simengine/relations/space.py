@@ -146,6 +146,8 @@ class Space(Relation):
         self.accept(parameters)
         reach, side = float(resolve_number(self.reach, parameters, "reach")), self.side(parameters)
         period = side if side is not None and self.boundary == "periodic" else 0.0
+        grid, turn_grid = self._grid(parameters), self._turn_grid(parameters)
+        cells = self._most_cells(parameters, (grid, turn_grid))
         return {
             "reach": reach,
             # The filter keeps squares strictly below its limit; this is the least limit that keeps distance == reach.
@@ -153,18 +155,21 @@ class Space(Relation):
             "side": 0.0 if side is None else side,
             "period": period,
             "lengths": np.full(3, period),
-            "grid": self._grid(parameters),
-            "turn_grid": self._turn_grid(parameters),
+            "grid": grid,
+            "turn_grid": turn_grid,
             "turn_half": 0.5 * period if period else math.inf,
             "turn_reach": reach * (1.0 + SLACK_SHARE),
             "turn_limit2": (reach * SLACK_SHARE * (1.0 - 1e-9)) ** 2,
             # Where each cell begins. There are as many cells as all agents need, however few a shard holds.
-            "start": np.zeros(self._most_cells(parameters), np.int32),
-            "own_start": np.zeros(self._most_cells(parameters), np.int32),
+            "start": np.zeros(cells, np.int32),
+            "own_start": np.zeros(cells if self.source is not self.target else 0, np.int32),
         }
 
-    def _most_cells(self, parameters: Mapping[str, Any]) -> int:
-        return CELLS_PER_AGENT * max(self._agents(parameters), 4) + SPARE
+    def _most_cells(self, parameters: Mapping[str, Any], grids: tuple[Any, ...]) -> int:
+        used = [grid for grid in grids if grid is not None]
+        if used and self.side(parameters) is not None:
+            return max(math.prod(grid.shape.tolist()) for grid in used) + SPARE
+        return CELLS_PER_AGENT * max(self._agents(parameters), 4) + SPARE if used else SPARE
 
     def work(self, capacity: Mapping[str, int]) -> dict[str, tuple[str, Any]]:
         """Cells, sorted places and the table of sorted fields."""

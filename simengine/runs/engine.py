@@ -95,6 +95,8 @@ class Engine:
         """Go on with other arrays; of one shard, which holds more agents, fewer or others than before."""
         self.state = state
         self.kernel.hold(state)
+        if self._answers is not None:
+            self._answers.state = state
 
     def _bind(self, scenario: Scenario, what: str, after: Kernel | None = None) -> None:
         """Compile the step for these parameters, and let the present state fit them."""
@@ -234,7 +236,7 @@ class Engine:
         for name, population in self.state.populations.items():
             start = f"populations/{name}/"
             population.load({key.removeprefix(start): found for key, found in arrays.items() if key.startswith(start)})
-        if details["given"] != self.scenario.given:
+        if details["given"] != self.scenario.given or (self.part is not None and self.part.cut != self.kernel.cut):
             self._bind(type(self.scenario)(details["given"]), "checkpoint")
         self.kernel.restore({name.removeprefix("relations/"): values for name, values in arrays.items()})
         if self.part is not None:

@@ -171,7 +171,7 @@ def own_file(scenario: type[Scenario]) -> str | None:
     """Return the file that defines a scenario, where there is one."""
     try:
         return inspect.getsourcefile(scenario)
-    except TypeError:
+    except (OSError, TypeError):
         return None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from simengine.compile.sharing import Cut
 from simengine.runs.engine import Engine
 from simengine.runs.view import View
 from simengine.scenario.observables import is_partial, prepare
+from simengine.shards import memory
 from simengine.shards.channels import Channels
 from simengine.shards.held import HeldPopulation, HeldState
 from simengine.shards.part import Part
@@ -29,9 +29,10 @@ class Shard:
     def __init__(
         self, scenario: Any, seed: int, start: Any, policies: Mapping[str, Any], threads: int, cut: Cut, channels: Channels
     ) -> None:  # fmt: skip
-        self.part: Part = Ranges(channels) if cut == "ranges" else Regions(channels)
+        self.part = part_of(cut, channels)
         self.engine = Engine(scenario, seed, threads, start, policies, "by_id", part=self.part)
         self.moved_borders = 0
+        memory.give_back()
         self._held: dict[str, HeldPopulation] = {}
 
     def prepare(self) -> None:
@@ -82,10 +83,13 @@ class Shard:
         """What the shard knows that is no agent's: arrays of relations, and memories of policies."""
         return self.engine.remembered()
 
-    def load(self, arrays: Mapping[str, NDArray[Any]], details: Mapping[str, Any]) -> None:
-        """Go on from a state of everybody."""
+    def load(self, arrays: Mapping[str, NDArray[Any]], details: Mapping[str, Any], cut: Cut) -> None:
+        """Go on from a state of everybody, who are spread in this way now."""
         self._held.clear()
+        if cut != self.part.cut:
+            self.part = self.engine.part = part_of(cut, self.part.channels)
         self.engine.load(arrays, details)
+        memory.give_back()
 
     def seconds_shared(self) -> float:
         """Seconds spent so far in packing, exchanging and waiting for others."""
@@ -93,12 +97,13 @@ class Shard:
 
     def memory(self) -> int:
         """Bytes of memory that belong to this process alone; 0 where the system does not say."""
-        try:
-            lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
-        except OSError:
-            return 0
-        return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Private_"))
+        return memory.private()
 
     def reason_to_stop(self) -> str | None:
         """The stop condition that holds now."""
         return self.engine.stop_reason
+
+
+def part_of(cut: Cut, channels: Channels) -> Part:
+    """Return the part of one shard, before it holds anybody."""
+    return Ranges(channels) if cut == "ranges" else Regions(channels)

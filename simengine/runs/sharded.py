@@ -84,6 +84,7 @@ class ShardedEngine:
         self.policies, self.threads, self.hosts = recipe.policies, threads, hosts
         self._stops = [stop for stop in recipe.scenario.declaration.stops if isinstance(stop, When)]
         self._edits = (-1, 0)
+        self._cut, self._in_regions = cut, cut == "regions"
         self._told = {"shards": hosts.number, "shards_cut_into": cut, "shards_cut_because": reason or None}
         self._report, self._faults = report, Faults()
         self._kept: KeptState | None = None
@@ -190,9 +191,15 @@ class ShardedEngine:
 
     def load(self, arrays: Mapping[str, NDArray[Any]], details: Mapping[str, Any]) -> None:
         """Go on from what `saved` gave."""
+        cut = self._cut
         if details["given"] != self.scenario.given:
             self.scenario = type(self.scenario)(details["given"])
-        self._ask("load", arrays, details)
+            if self._in_regions:
+                # A longer reach, say, may ask for everybody, and a shorter one no longer.
+                cut, reason = choose_cut(self.scenario, frozenset(self.policies))
+                self._told |= {"shards_cut_into": cut, "shards_cut_because": reason or None}
+        self._ask("load", arrays, details, cut)
+        self._cut = cut
         self.step, self.stop_reason = int(details["step"]), details["stop_reason"]
         self._keep(arrays, details)
         self._look_again()
@@ -224,7 +231,7 @@ class ShardedEngine:
                 replaced = self.hosts.replace()
                 kept = self._kept
                 if kept is not None:
-                    self.hosts.ask("load", *kept.read())
+                    self.hosts.ask("load", *kept.read(), self._cut)
                 repeated = self.step - (kept.step if kept is not None else 0)
                 if repeated:
                     self.hosts.ask("advance", self.step)

@@ -21,18 +21,17 @@ FEW = 1024
 
 
 def counted_values(values: NDArray[Any]) -> Counts:
-    """Return the values that occur, ascending, and how often each does; ``ScenarioError`` for others than whole numbers."""
+    """Return the values that occur, ascending, and how often; `ScenarioError` if they are no whole numbers."""
     if values.ndim != 1 or values.dtype.kind not in "biu":
-        raise ScenarioError(
-            f"only whole numbers and truth values are tallied, not {values.dtype} of shape {values.shape}"
-        )
+        shape = f" of shape {values.shape}" if values.ndim != 1 else ""
+        raise ScenarioError(f"only whole numbers and truth values are tallied, not {values.dtype}{shape}")
     if not values.size:
         return np.empty(0, values.dtype), np.empty(0, np.int64)
     lowest, highest = int(values.min()), int(values.max())
     if highest - lowest > SPARSE * values.size + FEW:
         found, counts = np.unique(values, return_counts=True)
         return found, counts.astype(np.int64, copy=False)
-    counts = np.bincount(values if values.dtype.kind == "b" else values - lowest)
+    counts = np.bincount(values.astype(np.int64, copy=False) - lowest)
     places = np.flatnonzero(counts)
     return (places + lowest).astype(values.dtype, copy=False), counts[places].astype(np.int64, copy=False)
 

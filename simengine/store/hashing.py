@@ -16,7 +16,7 @@ from simengine.store.attributes import decode, to_json, volatile_names
 from simengine.store.files import damage_errors
 from simengine.store.integrity import check_file
 
-_BLOCK_BYTES = 1 << 25
+_BLOCK_BYTES = 1 << 23
 
 
 def content_hash(source: xr.Dataset | str | PathLike[str]) -> str:

@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from types import MappingProxyType
 from typing import Any
 
-_PACKAGES = ("simengine", "numpy", "numba", "llvmlite", "scipy", "xarray", "netCDF4")
+_PACKAGES = ("simengine", "numpy", "numba", "llvmlite", "scipy", "networkx", "xarray", "netCDF4")
 
 
 def provenance(*, cpu_target: str = "", threads: int | None = None) -> tuple[dict[str, Any], dict[str, Any]]:

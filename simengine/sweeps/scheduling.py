@@ -220,10 +220,11 @@ class _Crew:
         except (failures.WorkerCrashedError, failures.OutOfMemoryError) as error:
             self.undertaking.deaths += 1
             self.again(keys, type(error).__name__)
+        except failures.RayTaskError as error:
+            # Before RaySystemError, which it is as well when a worker cannot read what it is sent.
+            raise RunError(f"a worker could not begin: {_last_line(error)}") from error
         except failures.RaySystemError:
             raise
-        except failures.RayTaskError as error:
-            raise RunError(f"a worker could not begin: {_last_line(error)}") from error
         except failures.RayError:
             self.undertaking.deaths += 1
             self.portions.back(keys)

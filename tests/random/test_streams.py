@@ -173,3 +173,13 @@ def test_no_agents_draw_nothing():
 def test_impossible_requests_are_named_errors(mistake):
     with pytest.raises(InputError):
         mistake()
+
+
+def test_seeds_for_other_generators_are_of_32_bits_and_go_by_seed_phase_name_and_step() -> None:
+    def seed_for(seed: int = 1, phase: str = "graph", name: str = "ring", step: int = 0, agents: int = 3) -> int:
+        return Draws(seed, "agents", phase, np.arange(agents), step).seed_for(name)
+
+    found = [seed_for(), seed_for(seed=2), seed_for(phase="start"), seed_for(name="star"), seed_for(step=1)]
+    assert len(set(found)) == len(found)
+    assert all(0 <= number < 2**32 for number in found)
+    assert seed_for(agents=0) == found[0]

@@ -488,3 +488,15 @@ def test_a_gather_reads_edges_where_they_have_fields_and_changes_none() -> None:
 
         with pytest.raises(ScenarioError, match=message):
             Engine(Looking(), 0, 1)
+
+
+def test_a_run_in_the_arrays_of_another_begins_with_its_own_edges() -> None:
+    first = Engine(Growing(), 3, 1)
+    first.advance(20)
+    second, fresh = Engine(Growing(), 4, 1, after=first), Engine(Growing(), 4, 1)
+    assert second.kernel is first.kernel
+    assert len(second.state.networks["ties"]) == 0
+    for engine in (second, fresh):
+        engine.advance(15)
+    for (name, found), wanted in zip(second.kernel.kept().items(), fresh.kernel.kept().values(), strict=True):
+        np.testing.assert_array_equal(found, wanted, err_msg=name)

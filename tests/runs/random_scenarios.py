@@ -12,6 +12,7 @@ import sys
 import tempfile
 import traceback
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,8 @@ class Mixed(Scenario):
 
     clubs = population(size="n_clubs", s=field(int), y=field(), {club_inboxes})
     people = population(
-        size="n", {capacity} a=field(int), b=field(int), x=field(), w=field(), place=vector({axes}), speed=vector({axes}),
-        club=reference(clubs), friend=reference(), choice=field(int),
+        size="n", {capacity} a=field(int), b=field(int), x=field(), w=field(), place=vector({axes}),
+        speed=vector({axes}), club=reference(clubs), friend=reference(), choice=field(int),
     )
     guests = population(size=5, a=field(int), place=vector({axes}), host=reference(people))
     relations = None
@@ -75,7 +76,8 @@ class Mixed(Scenario):
     clumped: float = param(0.5)
 
     people = population(
-        size="n", a=field(int), b=field(int), x=field(), place=vector({axes}), speed=vector({axes}), flag=field(bool),
+        size="n", a=field(int), b=field(int), x=field(), flag=field(bool), place=vector({axes}),
+        speed=vector({axes}),
     )
     guests = population(size="n_guests", a=field(int), place=vector({axes}))
     relations = None
@@ -216,7 +218,7 @@ class Writer:
                 self.add("    if draw.uniform('turns') < 0.5:")
                 self.add(f"        new.friend[me] = acc.o_{named[0]}")
             else:
-                self.add(f"    new.club[me] = draw.integer('club', -1, {3})")
+                self.add("    new.club[me] = draw.integer('club', -1, p.n_clubs)")
         if population == "people" and self.random.random() < 0.3:
             self.add("    new.w[me] = draw.uniform('heavy')\n    new.x[me] = 0.5 * people.x[me]")
         if order and self.random.random() < 0.5:
@@ -271,7 +273,9 @@ class Writer:
         after = self.after("people", 2)
         given = f", after=({', '.join(after)},)" if after else ""
         self.add(f"@birth(people{given})\ndef {name}(me, people, child, acc, draw):")
-        self.add(f"    child.a = {self.sum('people', after)}\n    child.friend = me\n    return draw.uniform('{name}') < 0.2")
+        self.add(
+            f"    child.a = {self.sum('people', after)}\n    child.friend = me\n    return draw.uniform('{name}') < 0.2"
+        )
 
     def death(self) -> None:
         name = self.name("death")
@@ -340,7 +344,9 @@ class InSpace(Writer):
         given = f", after=({', '.join(after)},)" if after else ""
         self.add(f"@update({population}{given})\ndef {name}(me, {population}, new, acc, draw, p):")
         field = self.random.choice(OWNERS[population])
-        self.add(f"    new.{field}[me] = ({self.sum(population, after)} + draw.integer('luck', 0, 5) + p.shift) % {HASH}")
+        self.add(
+            f"    new.{field}[me] = ({self.sum(population, after)} + draw.integer('luck', 0, 5) + p.shift) % {HASH}"
+        )
         if population == "people":
             self.add(f"    new.x[me] = 0.5 * people.x[me] + 1e-3 * people.{field}[me]")
             self.add("    new.flag[me] = people.a[me] % 2 == 0")
@@ -401,9 +407,13 @@ def check(number: int, folder: Path) -> None:
     def policies() -> dict[str, Any]:
         return {name: made() for name, made in chosen.items()}
 
+    between = {2: changing({"shift": 4})} if r.random() < 0.3 else {}
+    if r.random() < 0.3:
+        between[4] = lambda engine: engine.edit(push)
     assert_any_shards_agree(
         scenario, 5, shards=(2, r.choice([3, 5, 12])), seed=number, n=r.choice([9, 14, 14, 1, 0]), n_clubs=r.choice([1, 3]),
         turns=r.randint(0, 9), policies=policies if chosen else None, moments=(0, 1, 3, 5),
+        between=between,
     )  # fmt: skip
 
 
@@ -411,16 +421,35 @@ def check_in_space(number: int, folder: Path) -> None:
     """Step one scenario in regions of space, whose borders move and whose rooms grow all the time."""
     from sharding import assert_any_shards_agree
 
-    from simengine.compile.module import write_module
+    from simengine.errors import ScenarioError
+    from simengine.runs.sharded import choose_cut
 
     scenario = loaded(InSpace(number).text(), folder, number)
     r = random.Random(-number)
-    assert not write_module(scenario({}), False, frozenset(), "regions").not_in_regions
+    given = {
+        "n": r.choice([30, 30, 60, 3, 1]), "n_guests": r.choice([7, 7, 1]), "clumped": r.choice([1.0, 3.0, 0.2]),
+        "box": r.choice([1.0, 13.7]), "reach": r.choice([0.1, 0.3]), "far": r.choice([0.24, 0.12, 0.45]),
+    }  # fmt: skip
+    if choose_cut(scenario(given), frozenset())[0] != "regions":
+        raise ScenarioError("not in regions")
+    changes = {2: {"far": r.choice([0.05, 0.3, 0.7])}, 4: {"shift": 3}, 5: {"reach": 0.2, "far": 0.2}}
+    between = {step: changing(changed) for step, changed in changes.items() if r.random() < 0.5}
+    if r.random() < 0.3:
+        between[3] = lambda engine: engine.edit(push)
     assert_any_shards_agree(
-        scenario, 7, shards=(2, r.choice([3, 5, 12])), seed=number, n=r.choice([30, 30, 60, 3, 1, 0]),
-        n_guests=r.choice([7, 7, 1, 0]), clumped=r.choice([1.0, 3.0, 0.2]), box=r.choice([1.0, 13.7]),
-        reach=r.choice([0.1, 0.3]), far=r.choice([0.24, 0.12, 0.45]), moments=(0, 1, 4, 7), cut="regions",
+        scenario, 7, shards=(2, r.choice([3, 5, 12])), seed=number, moments=(0, 1, 4, 7), between=between, **given,
     )  # fmt: skip
+
+
+def changing(changes: dict[str, Any]) -> Callable[[Any], None]:
+    """An intervention."""
+    return lambda engine: engine.change(changes)
+
+
+def push(people: Any, draw: Any, step: Any) -> None:
+    """An intervention that moves people and changes what they are."""
+    people.place[: step % 7] = 0.25
+    people.a[:] += draw.of(people).integer("pushed", 0, 5)
 
 
 def unsettle() -> None:

@@ -488,6 +488,14 @@ def test_scenarios_of_notebook_cells_are_portable(notebook):
     assert found["mean"].values.tolist() == [1.5, 0.75, 0.375]
 
 
+def test_a_scenario_of_notebook_cells_runs_where_it_is_defined(notebook):
+    for cell in CELLS:
+        names = notebook(cell)
+    found = simengine.run(names["Later"], steps=2, progress=False)
+    assert found["mean"].values.tolist() == [1.5, 0.75, 0.375]
+    assert "Fading" in found.attrs["scenario_source"]
+
+
 def test_a_cell_run_again_with_another_constant_is_seen(notebook):
     for cell in CELLS:
         names = notebook(cell)

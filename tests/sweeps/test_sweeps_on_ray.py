@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import random
 import re
 import shutil
@@ -22,7 +23,7 @@ from walkers import Walkers, marker
 import simengine
 from simengine import RunError
 from simengine.shards.ray_cluster import Cluster
-from simengine.sweeps import portions, worker
+from simengine.sweeps import carrying, portions, worker
 
 GRID = {"drift": [-0.5, 0.0, 0.5], "n_agents": [2, 7]}
 QUIETLY = {"replicates": 20, "seed": 5, "progress": False}
@@ -208,3 +209,18 @@ def test_a_node_that_is_removed_loses_nothing_and_nothing_comes_twice(tmp_path: 
     expected = simengine.sweep(own, GRID, workers=1, pause=0.1, **QUIETLY)
     assert hash_of(expected) == said.strip()
     assert "died; what it was doing was given out again" in complaint
+
+
+class Unreadable(worker.Job):
+    """A job that no worker can read, as where simengine is not installed."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return importlib.import_module, ("not_installed_there",)
+
+
+def test_workers_that_cannot_read_the_job_say_what_they_lack(
+    ray_session: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(carrying, "Job", Unreadable)
+    with pytest.raises(RunError, match="a worker could not begin: .*No module named 'not_installed_there'"):
+        on_ray(ray_session, out=tmp_path / "sweep")
