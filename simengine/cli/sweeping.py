@@ -172,7 +172,14 @@ def _rows(said: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
     if said["done"] and said["seconds"] > 0:
         rows.insert(3, ("run time", f"{readable_time(said['seconds'])} of all runs together"))
+    if said["runs_per_second"]:
+        rows.append(("speed", f"{readable_rate(said['runs_per_second'])} runs/s"))
+        rows.append(("time left", f"about {readable_time(said['seconds_left'])}"))
     return rows
+
+
+def _workers(count: int) -> str:
+    return "one worker" if count == 1 else f"{count:,} workers"
 
 
 def _worded(parameters: Mapping[str, Any]) -> str:
@@ -198,14 +205,15 @@ def _estimate(scenario: type[Scenario], path: Path, keywords: dict[str, Any], as
     rows = [
         ("runs", f"{said['runs']:,} ({said['points']:,} points x {said['replicates']:,} replicates)"),
         ("a run", f"{each * 1000:.3g} ms" if each < 1 else readable_time(each)),
-        ("speed", f"{readable_rate(said['runs_per_second'])} runs/s with {said['workers']} workers"),
+        ("speed", f"{readable_rate(said['runs_per_second'])} runs/s with {_workers(said['workers'])}"),
         ("time", f"about {readable_time(said['seconds'])}"),
         ("disk", f"about {readable_size(said['bytes'])}"),
     ]
     table(page, "Estimate", ("", ""), rows)
     if said["failed"]:
         paragraph(page, f"{said['failed']} of {said['tried']} runs that were tried failed: {said['failure']}")
-    paragraph(page, f"from a trial of {said['tried']} runs; nothing was written")
+    tried = "one run" if said["tried"] == 1 else f"{said['tried']} runs"
+    paragraph(page, f"from a trial of {tried}; nothing was written")
     return FINE
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from simengine.compile.emit import Function
     from simengine.compile.lowered import Lowered
 
+LOOKS_UP = "looks agents up"
 Cut = Literal["ranges", "regions"]
 """How populations are cut: into ranges of storage, every shard with a copy of everybody, or into regions of space."""
 
@@ -228,7 +229,7 @@ def check_regions(
         if any(a.kind == "field" and a.at == "array" for lowered in step.lowered for a in lowered.arguments):
             return f"{step.phase.name}() reads agents by their index"
         if any(binding.kind == "order" for binding in step.function.names.used.values()):
-            return f"{step.phase.name}() looks agents up"
+            return f"{step.phase.name}() {LOOKS_UP}"
         moved = moved or any(
             value.key == (population, position)
             for value in own_results(step)

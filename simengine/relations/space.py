@@ -168,7 +168,7 @@ class Space(Relation):
     def _most_cells(self, parameters: Mapping[str, Any], grids: tuple[Any, ...]) -> int:
         used = [grid for grid in grids if grid is not None]
         if used and self.side(parameters) is not None:
-            return max(math.prod(grid.shape.tolist()) for grid in used) + SPARE
+            return int(max(math.prod(grid.shape.tolist()) for grid in used)) + SPARE
         return CELLS_PER_AGENT * max(self._agents(parameters), 4) + SPARE if used else SPARE
 
     def work(self, capacity: Mapping[str, int]) -> dict[str, tuple[str, Any]]:

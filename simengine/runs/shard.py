@@ -27,7 +27,8 @@ class Shard:
     """Advances one shard of a run; all shards are told the same things in the same order."""
 
     def __init__(
-        self, scenario: Any, seed: int, start: Any, policies: Mapping[str, Any], threads: int, cut: Cut, channels: Channels
+        self, scenario: Any, seed: int, start: Any, policies: Mapping[str, Any], threads: int, cut: Cut,
+        channels: Channels,
     ) -> None:  # fmt: skip
         self.part = part_of(cut, channels)
         self.engine = Engine(scenario, seed, threads, start, policies, "by_id", part=self.part)

@@ -123,10 +123,13 @@ class RayHosts:
 
     def ask(self, method: str, *arguments: Any) -> list[Any]:
         """Let every shard do something at once; ``ShardsLost`` when one has died, its own error when one failed."""
-        large = [
-            self._ray.put(argument) if isinstance(argument, Mapping) and argument else argument
-            for argument in arguments
-        ]
+        try:
+            large = [
+                self._ray.put(argument) if isinstance(argument, Mapping) and argument else argument
+                for argument in arguments
+            ]
+        except self._ray.exceptions.RayError as error:
+            raise _of_ray(error) from None
         return self._all([actor.ask.remote(method, *large) for actor in self._actors], None)
 
     def _all(self, answers: list[Any], seconds: float | None) -> list[Any]:
@@ -137,7 +140,10 @@ class RayHosts:
         for number, answer in enumerate(answers):
             try:
                 found.append(self._ray.get(answer, timeout=SECONDS_TO_ANSWER if lost or failure else seconds))
-            except (errors.RayActorError, errors.GetTimeoutError, errors.ObjectLostError) as error:
+            except (
+                errors.RayActorError, errors.GetTimeoutError, errors.ObjectLostError, errors.OutOfMemoryError,
+                errors.WorkerCrashedError,
+            ) as error:  # fmt: skip
                 lost[number] = _how(error)
             except errors.RayTaskError as error:
                 cause = error.cause if error.cause is not None else error
@@ -145,6 +151,8 @@ class RayHosts:
                     lost.setdefault(-1, str(cause))
                 elif failure is None:
                     failure = cause
+            except errors.RayError as error:
+                failure = failure or _of_ray(error)
         if failure is not None and not isinstance(failure, BrokenPipeError):
             raise _told(failure)
         if lost:
@@ -176,6 +184,12 @@ def _how(error: BaseException) -> str:
         return "no answer"
     text = " ".join(str(error).split())
     return "its process has died" if "died" in text else text[:200]
+
+
+def _of_ray(error: BaseException) -> RunError:
+    """Trouble of Ray itself: a full object store, a full disk."""
+    text = " ".join(str(error).split())
+    return RunError(f"Ray cannot go on ({type(error).__name__}): {text[:200]}; a run with out= can be resumed")
 
 
 def _told(failure: BaseException) -> BaseException:

@@ -10,13 +10,14 @@ import inspect
 import sys
 import time
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
 from simengine.compile.helpers import Globals
 from simengine.compile.module import write_module
-from simengine.compile.sharing import Cut
+from simengine.compile.sharing import LOOKS_UP, Cut
 from simengine.errors import RunError
 from simengine.relations.network import Network
 from simengine.runs.engine import Engine
@@ -26,8 +27,8 @@ from simengine.runs.recipe import Recipe
 from simengine.runs.view import View
 from simengine.scenario.observables import Observable, is_partial
 from simengine.scenario.scenario import Scenario
-from simengine.shards.regions import spaces_of
 from simengine.scenario.stop import When
+from simengine.shards.regions import spaces_of
 from simengine.store.blocks import Blocks
 
 STEPS_AT_FIRST = 8
@@ -61,11 +62,13 @@ def choose_cut(scenario: Scenario, host_decisions: frozenset[str]) -> tuple[Cut,
     if isinstance(scenario.cut_by, Network):
         reason = f"it is cut by the network {scenario.cut_by.name}"
     spaces = spaces_of(plan)
-    if not reason and any(space.static(scenario.values).boundary == "open" for space in spaces):
+    if reason and not reason.endswith(LOOKS_UP):
+        return "ranges", reason
+    if any(space.static(scenario.values).boundary == "open" for space in spaces):
         reason = "space is open: without a box nobody knows where it ends"
-    if not reason and len({(space.side(scenario.values), space.boundary) for space in spaces}) > 1:
+    elif len({(space.side(scenario.values), space.boundary) for space in spaces}) > 1:
         reason = "its spaces have different boxes"
-    if not reason and not all(space.static(scenario.values).by_cells for space in spaces):
+    elif not all(space.static(scenario.values).by_cells for space in spaces):
         reason = "there are so few agents, or their reach is so large, that everybody is compared with everybody"
     return ("ranges", reason) if reason else ("regions", "")
 
@@ -208,11 +211,16 @@ class ShardedEngine:
         moment, cost = self._keeping
         begun = time.monotonic()
         if begun - moment > max(SECONDS_BETWEEN_KEEPING, cost / LARGEST_SHARE_OF_KEEPING):
-            self._keep(*self.saved())
+            # Where it cannot be kept an older state does as well; there is only more to repeat.
+            with suppress(RunError):
+                self._keep(*self.saved())
             self._keeping = time.monotonic(), time.monotonic() - begun
 
     def _keep(self, arrays: Mapping[str, NDArray[Any]], details: Mapping[str, Any]) -> None:
-        self._kept = KeptState(arrays, details)
+        try:
+            self._kept = KeptState(arrays, details)
+        except OSError as error:
+            raise RunError(f"cannot keep the state at step {self.step}: {error.strerror or error}") from None
 
     def _ask(self, method: str, *arguments: Any) -> list[Any]:
         """Ask all shards; where one has died, put another in its place and ask again."""

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from simengine.scenario.scenario import Scenario
 
 SHOWN_FAILURES = 3
+NOT_KEPT = "the sweep was interrupted; a folder, out=, keeps what is done"
 
 
 class InterruptedSweep(KeyboardInterrupt):
@@ -287,7 +288,7 @@ def carried_out(request: Request, folder: SweepFolder, crew: Crew, lasting: bool
             error.add_note(remains(folder))
         raise
     except KeyboardInterrupt:
-        raise InterruptedSweep(remains(folder) if lasting else "the sweep was interrupted") from None
+        raise InterruptedSweep(remains(folder) if lasting else NOT_KEPT) from None
     finally:
         if deaths:
             warnings.warn(
@@ -339,7 +340,8 @@ def warn_of_failures(folder: SweepFolder, lasting: bool) -> None:
         values = ", ".join(f"{name}={value}" for name, value in one["parameters"].items())
         listed.append(f"{values} seed={one['seed']}: {one['kind']}: {one['message']}")
     more = f" and {count - len(listed)} more" if count > len(listed) else ""
-    where = f"; simengine.failures({str(folder.path)!r}) lists them" if lasting else ""
+    listing = f"simengine.failures({str(folder.path)!r}) lists them"
+    where = f"; {listing if lasting else 'a folder, out=, keeps them with tracebacks'}"
     warnings.warn(f"{count} of {len(folder)} runs failed: {'; '.join(listed)}{more}{where}", FailedRuns, stacklevel=6)
 
 

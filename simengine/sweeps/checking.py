@@ -15,7 +15,7 @@ from simengine.scenario.scenario import Scenario
 from simengine.sweeps.adaptive import Adaptive, ByFunction, Told
 from simengine.sweeps.combining import Combined
 from simengine.sweeps.design import MOST_RUNS, Design, full_grid, levels_of, listed
-from simengine.sweeps.grids import grid, points
+from simengine.sweeps.grids import check_swept, grid, points
 from simengine.sweeps.sampling import whole_values
 from simengine.sweeps.search import Choices, Search
 
@@ -137,7 +137,7 @@ class CheckedAdaptive(Adaptive):
 
 
 def _check_names(names: Sequence[str], declared: ParameterSet, fixed: Mapping[str, Any]) -> None:
-    declared.check_names(names)
+    check_swept(names, declared)
     for name in names:
         if name in fixed:
             raise InputError(f"{name} is both swept and fixed ({listed({name: fixed[name]})}); leave one of them out")

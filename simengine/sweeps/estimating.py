@@ -17,6 +17,14 @@ from simengine.sweeps.seeds import run_seed
 from simengine.sweeps.worker import size_of
 
 TRIAL_SECONDS = 3.0
+"""How long the runs that are tried may take together."""
+
+ENOUGH_SECONDS = 0.5
+"""The same once every point that is tried has had its turn."""
+
+PATIENCE_SECONDS = 20.0
+"""How long the trial may take with compiling, which costs the sweep itself next to nothing."""
+
 MOST_TRIED = 200
 
 OF_A_RUN_BYTES = 48
@@ -33,23 +41,27 @@ def estimated(request: Request, manner: Manner) -> dict[str, Any]:
     tried = np.unique(np.linspace(0, len(request.design) - 1, min(MOST_TRIED, len(request.design))).astype(int))
     # In an order whose first part is spread over the design, too.
     tried = tried[np.argsort([int(f"{place:b}"[::-1], 2) / (1 << place.bit_length()) for place in range(len(tried))])]
-    spent, seconds, sizes, failed, reason = time.perf_counter(), [], [], 0, ""
-    for number in tried.tolist():
+    trial = [(number, replicate) for replicate in range(request.replicates) for number in tried.tolist()]
+    begun, seconds, sizes, failed, reason = time.perf_counter(), [], [], 0, ""
+    for number, replicate in trial[:MOST_TRIED]:
         point = request.design.point(number)
         runner.prepare(point)
-        outcome = runner.run(point, run_seed(request.seed, point, 0))
+        outcome = runner.run(point, run_seed(request.seed, point, replicate))
         seconds.append(outcome.seconds)
         if outcome.failure is not None:
             failed += 1
             reason = reason or f"{outcome.failure.kind}: {outcome.failure.message}"
         else:
             sizes.append(size_of(outcome))
-        if time.perf_counter() - spent > TRIAL_SECONDS:
+        enough = ENOUGH_SECONDS if len(seconds) >= len(tried) else TRIAL_SECONDS
+        if sum(seconds) > enough or time.perf_counter() - begun > PATIENCE_SECONDS:
             break
+    # The first run of a process takes longer than any other.
+    each = float(np.mean(seconds[1:] if len(seconds) > len(tried) else seconds))
     return {
         "points": points, "replicates": request.replicates,
         "runs": None if points is None else points * request.replicates,
-        **_costs(request, manner, known * request.replicates, float(np.mean(seconds)), sizes),
+        **_costs(request, manner, known * request.replicates, each, sizes),
         "tried": len(seconds), "failed": failed, "failure": reason or None,
     }  # fmt: skip
 

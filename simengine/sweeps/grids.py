@@ -8,11 +8,18 @@ from fractions import Fraction
 from typing import Any
 
 from simengine.errors import InputError
-from simengine.scenario.parameters import Parameter, parse_value, shown
+from simengine.scenario.parameters import Parameter, ParameterSet, parse_value, shown
 from simengine.scenario.scenario import Scenario
 from simengine.sweeps.design import MOST_RUNS, Design, full_grid, joined, plain, refuse_too_many
 
 WORDS = {"true": True, "false": False, "none": None}
+OF_ALL_RUNS = {
+    "seed": "replicates= gives every point runs with seeds of their own",
+    "steps": "it is the same for all runs",
+    "every": "it is the same for all runs",
+    "replicates": "it is the same for all points",
+}
+"""What is no parameter, and why it cannot be swept."""
 
 
 def grid(values: Mapping[str, Iterable[Any]] | None = None, /, **more: Iterable[Any]) -> Design:
@@ -81,7 +88,7 @@ def parse_grid(text: str, scenario: type[Scenario] | None = None) -> tuple[str, 
             raise InputError("give it as NAME=A:B:N or NAME=VALUE,VALUE")
         parameter = None
         if scenario is not None:
-            scenario.declaration.parameters.check_names([name])
+            check_swept([name], scenario.declaration.parameters)
             parameter = scenario.declaration.parameters.parameters[name]
         values = parse_values(rest, parameter)
         if scenario is not None:
@@ -109,6 +116,14 @@ def parse_grids(texts: Sequence[str], scenario: type[Scenario] | None = None) ->
     return grid(found)
 
 
+def check_swept(names: Iterable[str], declared: ParameterSet) -> None:
+    """Raise ``InputError`` for the first name that is no parameter, with what is meant."""
+    for name in names:
+        if name in OF_ALL_RUNS and name not in declared.parameters:
+            raise InputError(f"{name} is no parameter but a keyword of the sweep; {OF_ALL_RUNS[name]}")
+        declared.check_names([name])
+
+
 def parse_values(text: str, parameter: Parameter | None = None) -> list[Any]:
     """Return the values of ``0:1:11`` or ``50,100``; ``InputError`` for any other form."""
     takes_ranges = parameter is None or (parameter.options is None and parameter.base_type in (int, float))
@@ -116,6 +131,8 @@ def parse_values(text: str, parameter: Parameter | None = None) -> list[Any]:
     if takes_ranges and len(parts) == 3 and "," not in text and (parameter is not None or _is_number(parts[0])):
         return _spaced(*parts)
     words = [word.strip() for word in text.split(",")]
+    if takes_ranges and parameter is not None and ":" in text:
+        raise InputError(f"{text} is neither A:B:N, N values from A to B, nor a list VALUE,VALUE")
     if not all(words):
         raise InputError("a value is missing" if len(words) > 1 else "it has no values")
     return [_guessed(word) if parameter is None else parse_value(parameter, word) for word in words]

@@ -8,7 +8,7 @@ from typing import Any
 
 from simengine.compile import target
 from simengine.compile.module import write_module
-from simengine.errors import InputError
+from simengine.errors import InputError, nearest
 from simengine.runs import registry
 from simengine.runs.arguments import MOST_STEPS, shown_path, whole_number
 from simengine.runs.recipe import PARAMETER, Recipe, recall_scenario
@@ -28,6 +28,12 @@ OF_ONE_RUN = ("seed", "start", "snapshot_every", "policies", "interventions", "e
 
 OF_A_SCENARIO = ("scenario", "scenario_module", "scenario_file", "scenario_source", "scenario_source_not_kept")
 """Attributes from which a worker recalls the scenario."""
+
+
+SWEEP_KEYWORDS = (
+    "design", "replicates", "steps", "every", "seed", "out", "address", "workers", "overwrite", "progress",
+)  # fmt: skip
+"""The keywords of `simengine.sweep`, for hints."""
 
 
 @dataclass(frozen=True)
@@ -164,6 +170,9 @@ def check_fixed(scenario: type[Scenario], fixed: Mapping[str, Any]) -> None:
         if name not in parameters:
             if name in RUN_KEYWORDS:
                 raise InputError(f"{name}: it is a keyword of run(), which the runs of a sweep do not have")
+            meant = "; did you mean 'overwrite'?" if name == "force" else nearest(name, [*parameters, *SWEEP_KEYWORDS])
+            if meant:
+                raise InputError(f"unknown parameter {name!r} of {scenario.__name__}{meant}")
             scenario.declaration.parameters.check_names([name])
 
 

@@ -9,6 +9,7 @@ import pytest
 
 import simengine
 from simengine.cli import completing, main
+from simengine.sweeps import api
 
 WALKERS = Path(__file__).parents[1] / "sweeps" / "walkers.py"
 
@@ -68,6 +69,20 @@ def test_status_says_how_far_a_sweep_is_and_resume_that_it_is_finished(
     assert run("resume walkers-sweep-0") == 0
     assert "is finished: there is nothing to go on with" in capsys.readouterr().out
     assert answered(capsys, "resume walkers-sweep-0")["resumed"] is False
+
+
+def test_status_of_a_sweep_at_work_says_its_speed_and_the_time_left(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("sweep walkers.py --grid drift=0,1 --workers 1 --out sweep") == 0
+    capsys.readouterr()
+    finished = simengine.status("sweep")
+    at_work = {**finished, "missing": 90, "running": True, "runs_per_second": 3.0, "seconds_left": 30.0}
+    monkeypatch.setattr(api, "status", lambda path: at_work)
+    assert run("status sweep") == 0
+    printed = capsys.readouterr().out
+    assert "3 runs/s" in printed
+    assert "about 30.00 s" in printed
 
 
 def test_failed_runs_are_listed_and_told_by_the_exit_code(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -144,7 +159,8 @@ def test_a_sweep_is_read_from_a_file_and_what_is_given_as_well_comes_first(
         ("sweep walker.py --grid drift=0,1", "walker.py"),
         ("sweep walkers.py --grid drfit=0,1", "unknown parameter 'drfit' of Walkers; did you mean 'drift'"),
         ("sweep walkers.py --grid drift=", "it has no values"),
-        ("sweep walkers.py --grid drift=0:1", "'drift' of Walkers: got '0:1'"),
+        ("sweep walkers.py --grid drift=0:1", "0:1 is neither A:B:N, N values from A to B, nor a list"),
+        ("sweep walkers.py --grid steps=5,10", "steps is no parameter but a keyword of the sweep"),
         ("sweep walkers.py --grid drift=0:3:4", "'drift' of Walkers: got 2.0, allowed is float, -1 <= value <= 1"),
         ("sweep walkers.py --grid drift=0,1 --grid drift=0,1", "drift is given twice"),
         ("sweep walkers.py --grid drift=0,1 --set drift=1", "--grid and --set both say what drift is"),

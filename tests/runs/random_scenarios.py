@@ -1,7 +1,8 @@
 """Random scenarios, as text: any relation, any phase, any order. Each number names one.
 
-Run as a program (``random_scenarios.py FIRST LAST``) it steps each in one engine and in several shards and compares all
-states. Compiled code is left out where ``NUMBA_DISABLE_JIT`` is set: a scenario then takes a fraction of a second.
+Run as a program it steps each in one engine and in several shards and compares all states: ``random_scenarios.py 0 50
+any`` those from 0 to 49, ``0 50 space`` others whose agents only look round in a box, ``shipped`` the shipped ones.
+Compiled code is left out where ``NUMBA_DISABLE_JIT`` is set: a scenario then takes a fraction of a second.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import traceback
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
+
+import numpy as np
 
 HEADER = """
 import math
@@ -60,7 +63,8 @@ class Mixed(Scenario):
 """
 NETWORK = """
     def graph(self, people, draw):
-        return networkx.gnm_random_graph(self.n, 2 * self.n if self.n > 4 else 0, seed=draw.of(people).seed_for("graph"))
+        edges = 2 * self.n if self.n > 4 else 0
+        return networkx.gnm_random_graph(self.n, edges, seed=draw.of(people).seed_for("graph"))
 """
 IN_SPACE = """
 from simengine import *
@@ -411,8 +415,8 @@ def check(number: int, folder: Path) -> None:
     if r.random() < 0.3:
         between[4] = lambda engine: engine.edit(push)
     assert_any_shards_agree(
-        scenario, 5, shards=(2, r.choice([3, 5, 12])), seed=number, n=r.choice([9, 14, 14, 1, 0]), n_clubs=r.choice([1, 3]),
-        turns=r.randint(0, 9), policies=policies if chosen else None, moments=(0, 1, 3, 5),
+        scenario, 5, shards=(2, r.choice([3, 5, 12])), seed=number, n=r.choice([9, 14, 14, 1, 0]),
+        n_clubs=r.choice([1, 3]), turns=r.randint(0, 9), policies=policies if chosen else None, moments=(0, 1, 3, 5),
         between=between,
     )  # fmt: skip
 
@@ -464,29 +468,75 @@ def unsettle() -> None:
     regions.STEPS_BETWEEN_SORTS = 3
 
 
-def main(first: int, last: int, kind: str = "any") -> None:
+SHIPPED: dict[str, dict[str, Any]] = {
+    "schooling": {"n_agents": 26},
+    "flocking": {"n_agents": 40, "box": 15.0},
+    "voter": {"n_agents": 36},
+    "predator_prey": {"n_prey": 60, "n_predators": 20, "box": 6.0, "prey_capacity": 500, "predator_capacity": 100},
+    "wealth_exchange": {"n_agents": 30},
+}
+
+
+def regimes_of(scenario: Any) -> list[dict[str, Any]]:
+    """Every regime of a scenario, and every choice by word in each."""
+    regimes = scenario.regimes
+    named = [dict(zip(regimes.by, key, strict=True)) for key in regimes.table] if regimes is not None else [{}]
+    found = list(named)
+    for name, parameter in scenario.declaration.parameters.parameters.items():
+        words = get_args(parameter.annotation) if get_origin(parameter.annotation) is Literal else ()
+        found += [{**regime, name: word} for regime in named for word in words if name not in regime]
+    return found
+
+
+def check_shipped(name: str) -> None:
+    """Step a shipped scenario, in every regime, from its own start and from a given one."""
+    from sharding import assert_any_shards_agree
+
+    from simengine.runs import registry
+
+    scenario = registry.find(name)
+    for number, regime in enumerate(regimes_of(scenario)):
+        assert_any_shards_agree(scenario, 3, shards=(3,) if number else (2, 3, 7), **{**regime, **SHIPPED[name]})
+    if name == "wealth_exchange":
+        assert_any_shards_agree(scenario, 4, start={"wealth": np.arange(30)}, **SHIPPED[name])
+
+
+def check_all_shipped() -> None:
+    """Step all of them, also where few agents are found by cells."""
+    for name in SHIPPED:
+        check_shipped(name)
+    unsettle()
+    for name in ("schooling", "flocking", "predator_prey"):
+        check_shipped(name)
+    print(f"{len(SHIPPED)} agree")
+
+
+def check_numbered(first: int, last: int, kind: str) -> None:
     """Check the scenarios from ``first`` up to ``last``; the first that fails is shown."""
-    if kind == "space":
-        unsettle()
-    warnings.simplefilter("ignore")
-    refused = 0
     from simengine.errors import RunError, ScenarioError
 
+    if kind == "space":
+        unsettle()
+    refused: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         for number in range(first, last):
             try:
                 (check_in_space if kind == "space" else check)(number, Path(folder))
             except (ScenarioError, RunError) as error:
-                refused += 1
-                print(f"{number}: {type(error).__name__} {error}")
+                refused.append(f"{number}: {type(error).__name__} {error}")
             except BaseException:
                 print((InSpace if kind == "space" else Writer)(number).text())
                 traceback.print_exc(limit=-3, file=sys.stdout)
                 print("scenario", number)
                 raise SystemExit(1) from None
-    print(f"{last - first - refused} agree, {refused} refused")
+    print("\n".join(refused))
+    print(f"{last - first - len(refused)} agree, {len(refused)} refused")
 
 
 if __name__ == "__main__":
+    warnings.simplefilter("ignore")
     sys.path[:0] = [str(Path(__file__).parents[1])]
-    main(int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])
+    if sys.argv[1:] == ["shipped"]:
+        check_all_shipped()
+    else:
+        check_numbered(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

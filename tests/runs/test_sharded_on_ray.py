@@ -23,6 +23,7 @@ from simengine import InputError, RunError, Scenario, birth, decision, field, po
 from simengine.runs.shard_actors import RayHosts
 from simengine.shards.ray_cluster import Cluster
 from simengine.store import content_hash, parts_of
+from simengine.store.attributes import decode_attributes
 
 NETWORK = f"{network_scenarios.__file__}:AdaptiveVoter"
 RUNS: dict[str, dict[str, Any]] = {
@@ -62,9 +63,8 @@ def environment(ray_session: Cluster) -> dict[str, str]:
 # -- the same result ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("name", "shards"), [("schooling", 3), ("network", 2)])
-def test_a_run_over_shards_has_the_hash_of_one_in_one_process(name: str, shards: int, ray_session: Cluster) -> None:
-    assert hash_of(**RUNS[name], shards=shards) == alone(name)
+def test_a_run_over_shards_has_the_hash_of_one_in_one_process(ray_session: Cluster) -> None:
+    assert hash_of(**RUNS["schooling"], shards=3) == alone("schooling")
 
 
 @pytest.mark.slow
@@ -98,10 +98,16 @@ def killing(trial: int, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     original, asked, killed = RayHosts.ask, iter(range(10**9)), list[int]()
 
     def ask(hosts: RayHosts, method: str, *arguments: Any) -> list[Any]:
-        if method == "advance" and next(asked) == at:
-            killed.append(shard)
-            threading.Timer(delay, os.kill, (hosts.processes[shard], signal.SIGKILL)).start()
-        return original(hosts, method, *arguments)
+        if method != "advance" or next(asked) != at:
+            return original(hosts, method, *arguments)
+        killed.append(shard)
+        killer = threading.Timer(delay, os.kill, (hosts.processes[shard], signal.SIGKILL))
+        killer.start()
+        try:
+            return original(hosts, method, *arguments)
+        finally:
+            # Where the shards were quicker, it is between two steps that one dies.
+            killer.join()
 
     monkeypatch.setattr(RayHosts, "ask", ask)
     return killed
@@ -112,7 +118,7 @@ def check_killed(trial: int, monkeypatch: pytest.MonkeyPatch) -> None:
     with simengine.run(**SMALL, seed=5, shards=3, progress=False) as found:
         assert found.attrs["content_hash"] == wanted
         assert list(found.step) == [0, 6, 12, 18, 24, 30]
-        faults = simengine.store.attributes.decode_attributes(found.attrs)["faults"]
+        faults = decode_attributes(found.attrs)["faults"]
         assert killed
         assert [fault["replaced"] for fault in faults] == [killed]
         assert f"shard {killed[0]}" in faults[0]["what"]
@@ -139,11 +145,12 @@ def test_steps_are_repeated_from_the_state_that_was_kept(ray_session: Cluster, m
     monkeypatch.setattr("simengine.runs.faults.MOST_IN_MEMORY", 0)
     wanted, _ = alone("small"), killing(3, monkeypatch)
     with simengine.run(**SMALL, seed=5, shards=3, progress=False) as found:
-        faults = simengine.store.attributes.decode_attributes(found.attrs)["faults"]
+        faults = decode_attributes(found.attrs)["faults"]
         assert found.attrs["content_hash"] == wanted
         assert 0 <= faults[0]["steps_repeated"] < faults[0]["step"]
 
 
+@pytest.mark.slow
 def test_shards_that_die_without_end_are_given_up(ray_session: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     original = RayHosts.ask
 
@@ -216,7 +223,7 @@ def test_a_run_whose_driver_was_killed_is_finished_in_another_number_of_shards(
         process.kill()
     assert parts_of(path).is_dir()
     with simengine.resume(path, shards=3, progress=False) as found:
-        assert found.attrs["resumed_at_step"] > 0
+        assert decode_attributes(found.attrs)["resumed_at_step"][0] > 0
         resumed = found.attrs["content_hash"]
     assert resumed == hash_of(
         scenario="schooling", n_agents=1000, box=60.0, steps=400, every=10, out=tmp_path / "again.nc",
@@ -225,7 +232,7 @@ def test_a_run_whose_driver_was_killed_is_finished_in_another_number_of_shards(
     assert resumed == content_hash(path)
 
 
-@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("asked", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interrupt_leaves_a_checkpoint_and_one_line(
     asked: signal.Signals, environment: dict[str, str], ray_session: Cluster, tmp_path: Path
 ) -> None:

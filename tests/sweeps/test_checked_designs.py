@@ -122,7 +122,7 @@ def test_points_of_a_shipped_scenario_have_the_values_of_a_single_run() -> None:
     [
         ({"nois": [1]}, {}, "unknown parameter 'nois' of Schooling; did you mean 'noise'"),
         ({"noise": [1]}, {"nn_agents": 3}, "unknown parameter 'nn_agents' of Schooling; did you mean 'n_agents'"),
-        ({"steps": [1]}, {}, "unknown parameter 'steps' of Schooling: it is a keyword"),
+        ({"steps": [1]}, {}, "steps is no parameter but a keyword of the sweep"),
         ({"noise": [1]}, {"noise": 2}, r"noise is both swept and fixed \(noise=2\)"),
         ({"noise": [0.1, -0.1]}, {}, "noise.*got -0.1, allowed is float, 0 <= value"),
         ({"noise": [0.1, math.nan]}, {}, "got nan, allowed is a finite float"),

@@ -25,8 +25,8 @@ LEVELS = st.dictionaries(
 
 
 def test_the_public_names_are_the_designs_and_their_types() -> None:
-    functions = {"grid", "points", "latin_hypercube", "sobol", "morris", "saltelli", "optuna"}
-    assert set(designs.__all__) == functions | {"Design", "Adaptive", "Told"}
+    functions = {"grid", "points", "latin_hypercube", "sobol", "morris", "saltelli", "optuna", "for_salib"}
+    assert set(designs.__all__) == functions | {"Design", "Adaptive", "Told", "SalibInput"}
     assert all(getattr(designs, name).__doc__ for name in designs.__all__)
 
 
@@ -181,9 +181,9 @@ def test_words_are_read_by_the_type_of_the_parameter() -> None:
         ("noise=-1:1:3", "noise.*got -1.0, allowed is float, 0 <= value"),
         ("n_agents=10:20:4", "n_agents.*got 13.33.*allowed is int"),
         ("noise=a,b", "noise.*got 'a'"),
-        ("noise=0:1", "noise.*got '0:1'"),
+        ("noise=0:1", "0:1 is neither A:B:N, N values from A to B, nor a list"),
         ("regime=tours", "did you mean 'torus'"),
-        ("steps=1,2", "keyword of run"),
+        ("steps=1,2", "keyword of the sweep"),
     ],
 )
 def test_a_text_that_is_no_grid_is_refused_with_the_text(text: str, message: str) -> None:

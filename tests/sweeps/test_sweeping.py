@@ -135,6 +135,8 @@ def test_runs_that_raise_are_listed_and_the_others_are_done(tmp_path: Path, undi
         assert np.isnan(at.mean_place).all()
         with pytest.raises(ValueError, match="no luck"):
             simengine.run(Walkers, **one["parameters"], bad_luck=0.3, seed=one["seed"], progress=False)
+    with pytest.warns(UserWarning, match="a folder, out=, keeps them with tracebacks"):
+        sweep(bad_luck=0.3)
     done = found.status == 0
     np.testing.assert_array_equal(found.mean_place.values[done.values], undisturbed.mean_place.values[done.values])
     assert simengine.status(folder)["failed"] == len(failed)
@@ -272,6 +274,9 @@ def unused_port() -> int:
         ({"drift": [0.0]}, {"workers": 0}, "workers: got 0"),
         ({"drift": [0.0]}, {"address": 5}, "address: got 5"),
         ({"drift": [0.0]}, {"snapshot_every": 5}, "snapshot_every: it is a keyword of run"),
+        ({"drift": [0.0]}, {"replicate": 5}, "unknown parameter 'replicate' of Walkers; did you mean 'replicates'"),
+        ({"drift": [0.0]}, {"force": True}, "unknown parameter 'force' of Walkers; did you mean 'overwrite'"),
+        ({"seed": [1, 2]}, {}, "seed is no parameter but a keyword of the sweep; replicates= gives"),
         ("drift", {}, "design"),
     ],
 )
@@ -378,10 +383,12 @@ def test_an_estimate_says_how_many_runs_there_are_and_writes_nothing(
     assert (found["points"], found["replicates"], found["runs"]) == (6, 300, 1800)
     assert found["seconds_per_run"] >= 0.01
     assert found["seconds"] >= 18.0
-    assert found["tried"] == 6
+    assert found["tried"] >= 6
     assert found["failed"] == 0
     assert found["bytes"] > 1800 * 2 * 8 * 3
     assert list(tmp_path.iterdir()) == []
+    repeated = api.estimate(Walkers, {"drift": [0.0]}, replicates=30, workers=1)
+    assert repeated["tried"] == 30
     unlucky = api.estimate(Walkers, GRID, bad_luck=1.0, workers=1)
     assert unlucky["failed"] == unlucky["tried"]
     assert unlucky["failure"] == "ValueError: no luck"

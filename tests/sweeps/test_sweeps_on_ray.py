@@ -222,5 +222,5 @@ def test_workers_that_cannot_read_the_job_say_what_they_lack(
     ray_session: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(carrying, "Job", Unreadable)
-    with pytest.raises(RunError, match="a worker could not begin: .*No module named 'not_installed_there'"):
+    with pytest.raises(RunError, match=r"a worker could not begin: .*No module named 'not_installed_there'"):
         on_ray(ray_session, out=tmp_path / "sweep")
