@@ -86,21 +86,24 @@ def values() -> Values:
 
 
 def halo(agents: float, neighbours: float) -> float:
-    """Agents of other shards within reach of a cube that holds ``agents``, with ``neighbours`` in a ball of reach."""
+    """Agents within reach of a slab on both its sides, in a cubic box of ``agents`` with ``neighbours`` within reach.
+
+    However thin the slab: what lies on its sides does not become less with more shards, which is where slabs end.
+    """
     side = math.cbrt(4 / 3 * math.pi * agents / neighbours)
-    return agents * (6 / side + 12 / side**2 + 8 / side**3)
+    return agents * min(1.0, 2 / side)
 
 
 def volume(agents: float, shards: int, cut: str, c: Values) -> float:
     """Bytes that a shard receives in one step.
 
-    ``cut`` is "space" (the halo of a cube, plus one agent in a hundred of it that moves over) or "ranges" (what every
+    ``cut`` is "space" (the halo of a slab, plus one agent in a hundred of it that moves over) or "ranges" (what every
     other shard has changed: any relation, nothing known about who sees whom).
     """
     if shards == 1:
         return 0.0
     own = agents / shards
-    received = min(1.01 * halo(own, c["neighbours"]), agents - own) if cut == "space" else agents - own
+    received = min(1.01 * halo(agents, c["neighbours"]), agents - own) if cut == "space" else agents - own
     return received * c["bytes_per_agent"]
 
 

@@ -44,7 +44,8 @@ def assert_same_state(found: State, wanted: State, label: str = "") -> None:
 
 def assert_any_shards_agree(
     scenario: type[Scenario], steps: int = 6, *, shards: tuple[int, ...] = (1, 2, 3, 7), cut: Cut | None = None,
-    moments: tuple[int, ...] | None = None, between: Mapping[int, Callable[[Any], None]] = {}, **options: Any,
+    moments: tuple[int, ...] | None = None, between: Mapping[int, Callable[[Any], None]] = {}, threads: int = 1,
+    **options: Any,
 ) -> None:  # fmt: skip
     """Advance one engine and so many shards, and compare the states at some moments; ``between`` acts at steps."""
     moments = tuple(sorted({*(moments or (0, 1, steps // 2, steps)), *between}))
@@ -55,7 +56,7 @@ def assert_any_shards_agree(
         between.get(step, nothing)(alone)
         wanted[step] = alone.step, alone.stop_reason, copied(alone.saved())
     for number in shards:
-        driver = spread(recipe_of(scenario, steps=steps, **options), number, cut)
+        driver = spread(recipe_of(scenario, steps=steps, **options), number, cut, threads)
         try:
             for step in moments:
                 driver.advance(step)

@@ -58,7 +58,9 @@ def perform(request: Request) -> int:
     """Do what was asked, print a summary and return the exit code: 1 when runs failed."""
     keywords: dict[str, Any] = {}
     if request.config is not None:
-        keywords = read_sweep_file(request.config, request.scenario, needs_design=False)
+        with warnings.catch_warnings():
+            warnings.showwarning = warn
+            keywords = read_sweep_file(request.config, request.scenario, needs_design=False)
     filed_out, named = keywords.pop("out", None), keywords.pop("scenario", None) or request.scenario
     out = request.out or filed_out
     if named is None and request.extend and out is not None:

@@ -12,12 +12,17 @@ import os
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from types import ModuleType
 
 from simengine.arrays.jit import cache_directory, digest_of
 from simengine.compile import target
+
+if sys.platform != "win32":
+    import fcntl
 
 KERNEL_PACKAGES = ("arrays", "random", "compile", "relations")
 
@@ -70,3 +75,29 @@ def _load(name: str, source: str) -> tuple[ModuleType, Path]:
         del sys.modules[module_name]
         raise
     return module, path
+
+
+@contextmanager
+def first_alone(what: str) -> Iterator[None]:
+    """Let one process of this machine do something that leaves its result in the cache; then the others at once.
+
+    Where files cannot be locked, all do it at once.
+    """
+    folder = cache_directory() / "prepared"
+    done = folder / f"{what}.done"
+    descriptor = None
+    if sys.platform != "win32" and not done.exists():
+        with suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(folder / f"{what}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if done.exists():
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
+    try:
+        yield
+        if descriptor is not None:
+            with suppress(OSError):
+                done.touch()
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simengine.compile.cache import first_alone
 from simengine.compile.sharing import Cut
 from simengine.runs.engine import Engine
 from simengine.runs.view import View
@@ -38,7 +39,10 @@ class Shard:
 
     def prepare(self) -> None:
         """Compile."""
-        self.engine.kernel.prepare()
+        # One shard of a machine compiles, and the others find it done.
+        kernel = self.engine.kernel
+        with first_alone(f"shard-{kernel.path.parent.name}-{kernel.threads}"):
+            kernel.prepare()
         prepare(strided.observable for strided in self.engine.scenario.recorded if is_partial(strided.observable))
 
     def advance(self, until: int) -> tuple[int, str | None]:

@@ -182,6 +182,9 @@ class RayHosts:
 def _how(error: BaseException) -> str:
     if type(error).__name__ == "GetTimeoutError":
         return "no answer"
+    if "creation task" in str(error):
+        # The process began and could not load what it needs, which the last line says.
+        return f"it could not begin: {str(error).strip().splitlines()[-1].strip()}"
     text = " ".join(str(error).split())
     return "its process has died" if "died" in text else text[:200]
 

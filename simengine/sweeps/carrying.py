@@ -15,7 +15,7 @@ import numpy as np
 from simengine.errors import InputError, RunError, StoreError
 from simengine.runs.arguments import OVERWRITE, shown_path, whole_number
 from simengine.runs.continuing import described_changes
-from simengine.runs.recipe import changes_since
+from simengine.runs.recipe import changes_since, scenario_source
 from simengine.shards.ray_cluster import connect, processors
 from simengine.store.attributes import plain
 from simengine.sweeps.adaptive import Told
@@ -181,6 +181,12 @@ def refuse_other(path: Path, scenario: type[Scenario], given: Mapping[str, Any])
                 f"{shown_path(path)} holds another sweep ({name}: {there.get(name)} there, {value} here); what is "
                 "added has the same"
             )
+    kept, given_text = folder.description.volatile.get("scenario_source"), scenario_source(scenario)[0]
+    if kept and given_text != kept:
+        raise InputError(
+            f"{shown_path(path)} was begun with another text of {scenario.__name__}, which it keeps: leave the "
+            "scenario out to add runs of that one, or choose another folder for this one"
+        )
 
 
 def refuse_changed(folder: SweepFolder, request: Request) -> None:

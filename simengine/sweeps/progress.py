@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from dataclasses import dataclass
 
 from simengine.runs.progress import Progress, Standing, clock, readable
+
+RECENT_SECONDS = 20.0
+"""How far the speed looks back: workers report batches at odd moments."""
+
+SPACING_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -55,12 +62,23 @@ class SweepProgress(Progress):
     def __init__(self, title: str, runs: int | None, done: int, shown: bool) -> None:
         super().__init__(title, runs, 1, shown)
         self.failures = 0
+        self._recent: deque[tuple[float, int]] = deque()
         self.update(done)
 
     def add(self, runs: int, failures: int) -> None:
         """Count runs that are done, and those of them that failed."""
         self.failures += failures
-        self.update(self._step + runs)
+        now, step = time.monotonic(), self._step + runs
+        if not self._recent:
+            # Compiling and the start of workers, before the first runs, say nothing of the others.
+            self._first = None
+        else:
+            self._before = self._recent[0]
+        if not self._recent or now - self._recent[-1][0] >= SPACING_SECONDS:
+            self._recent.append((now, step))
+        while len(self._recent) > 1 and now - self._recent[0][0] > RECENT_SECONDS:
+            self._recent.popleft()
+        self.update(step)
 
     def _standing(self, outcome: str = "") -> Standing:
         standing = super()._standing(outcome)

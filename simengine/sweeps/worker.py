@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import socket
-import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from simengine.arrays.jit import cache_directory
 from simengine.compile import target
+from simengine.compile.cache import first_alone
 from simengine.errors import SimengineError, StoreError, one_line
 from simengine.runs.recipe import recall_scenario
 from simengine.scenario.scenario import Scenario
@@ -27,9 +24,6 @@ from simengine.sweeps.outcomes import Outcome
 from simengine.sweeps.portions import Keys
 from simengine.sweeps.runner import Runner
 from simengine.sweeps.seeds import run_seed
-
-if sys.platform != "win32":
-    import fcntl
 
 
 @dataclass(frozen=True)
@@ -192,29 +186,3 @@ def _worker(job: Job) -> Worker:
         _WORKERS.clear()
         _WORKERS[identity] = Worker(job)
     return _WORKERS[identity]
-
-
-@contextmanager
-def first_alone(what: str) -> Iterator[None]:
-    """Let one process of this machine do something that leaves its result in the cache; then the others at once.
-
-    Where files cannot be locked, all do it at once.
-    """
-    folder = cache_directory() / "sweeps"
-    done = folder / f"{what}.done"
-    descriptor = None
-    if sys.platform != "win32" and not done.exists():
-        with suppress(OSError):
-            folder.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(folder / f"{what}.lock", os.O_RDWR | os.O_CREAT, 0o600)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if done.exists():
-                fcntl.flock(descriptor, fcntl.LOCK_UN)
-    try:
-        yield
-        if descriptor is not None:
-            with suppress(OSError):
-                done.touch()
-    finally:
-        if descriptor is not None:
-            os.close(descriptor)

@@ -107,6 +107,12 @@ def test_a_sweep_is_extended_by_points_and_replicates(folder: Path, capsys: pyte
     assert answered(capsys, "sweep --replicates 5 --out sweep --extend --steps 3")["done"] == 15
     with simengine.open("sweep") as found:
         assert dict(found.sizes) == {"drift": 3, "replicate": 5, "time": 2}
+    text = (folder / "walkers.py").read_text()
+    (folder / "walkers.py").write_text(text.replace("p.drift +", "2.0 * p.drift +"))
+    assert "was begun with another text of Walkers" in complained(
+        capsys, "sweep walkers.py --replicates 6 --out sweep --extend"
+    )
+    assert answered(capsys, "sweep --replicates 6 --out sweep --extend --workers 1")["done"] == 18
 
 
 def test_a_dry_run_says_what_there_is_to_do_and_writes_nothing(
@@ -149,6 +155,14 @@ def test_a_sweep_is_read_from_a_file_and_what_is_given_as_well_comes_first(
     assert said["runs"] == 6
     with simengine.open("given") as found:
         assert found.attrs["parameter_n_agents"] == 4
+
+
+def test_a_warning_about_the_file_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sample = 'scenario = "walkers.py"\n[sample]\nmethod = "sobol"\nn = 3\n[sample.bounds]\ndrift = [0, 1]\n'
+    (folder / "sample.toml").write_text(sample)
+    assert run("sweep --config sample.toml --workers 1") == 0
+    warned = capsys.readouterr().err
+    assert warned == "simengine: warning: sobol: 3 is no power of two, so the points are not balanced; 4 is\n"
 
 
 @pytest.mark.parametrize(

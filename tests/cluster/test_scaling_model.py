@@ -51,10 +51,11 @@ def test_one_node_exchanges_nothing_and_computes_agents_times_cost() -> None:
     assert cost.exchange == 0
 
 
-def test_the_halo_of_a_cube_of_one_reach_is_the_twenty_six_cubes_around_it() -> None:
+def test_the_halo_of_a_slab_is_a_layer_of_one_reach_on_either_side() -> None:
     neighbours = 40.0
     agents_in_a_cube_of_one_reach = neighbours / (4 / 3 * math.pi)
-    assert model.halo(agents_in_a_cube_of_one_reach, neighbours) == pytest.approx(26 * agents_in_a_cube_of_one_reach)
+    box_of_ten_reaches = 10**3 * agents_in_a_cube_of_one_reach
+    assert model.halo(box_of_ten_reaches, neighbours) == pytest.approx(2 * 10**2 * agents_in_a_cube_of_one_reach)
 
 
 @given(agents=st.floats(1e3, 1e12), shards=st.integers(2, 5000))

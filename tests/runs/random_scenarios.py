@@ -417,7 +417,7 @@ def check(number: int, folder: Path) -> None:
     assert_any_shards_agree(
         scenario, 5, shards=(2, r.choice([3, 5, 12])), seed=number, n=r.choice([9, 14, 14, 1, 0]),
         n_clubs=r.choice([1, 3]), turns=r.randint(0, 9), policies=policies if chosen else None, moments=(0, 1, 3, 5),
-        between=between,
+        between=between, threads=r.choice([1, 1, 2]),
     )  # fmt: skip
 
 
@@ -441,7 +441,8 @@ def check_in_space(number: int, folder: Path) -> None:
     if r.random() < 0.3:
         between[3] = lambda engine: engine.edit(push)
     assert_any_shards_agree(
-        scenario, 7, shards=(2, r.choice([3, 5, 12])), seed=number, moments=(0, 1, 4, 7), between=between, **given,
+        scenario, 7, shards=(2, r.choice([3, 5, 12])), seed=number, moments=(0, 1, 4, 7), between=between,
+        threads=r.choice([1, 1, 2]), **given,
     )  # fmt: skip
 
 

@@ -167,7 +167,7 @@ def test_shards_that_die_without_end_are_given_up(ray_session: Cluster, monkeypa
 @pytest.mark.slow
 def test_nodes_change_nothing_and_one_that_is_removed_is_replaced() -> None:
     script = (
-        "import sys, simengine\n"
+        "import simengine, simengine.runs.recorder\n"
         "run = dict(n_agents=2000, box=80.0, steps=400, seed=5, every=10, progress=False)\n"
         "original = simengine.runs.recorder.Recorder.record\n"
         "def record(recorder, last=False):\n"
@@ -219,14 +219,14 @@ def test_a_run_whose_driver_was_killed_is_finished_in_another_number_of_shards(
     environment: dict[str, str], ray_session: Cluster, tmp_path: Path
 ) -> None:
     path = tmp_path / "run.nc"
-    with started(path, environment, steps=400) as process:
+    with started(path, environment, steps=300) as process:
         process.kill()
     assert parts_of(path).is_dir()
     with simengine.resume(path, shards=3, progress=False) as found:
         assert decode_attributes(found.attrs)["resumed_at_step"][0] > 0
         resumed = found.attrs["content_hash"]
     assert resumed == hash_of(
-        scenario="schooling", n_agents=1000, box=60.0, steps=400, every=10, out=tmp_path / "again.nc",
+        scenario="schooling", n_agents=1000, box=60.0, steps=300, every=10, out=tmp_path / "again.nc",
         checkpoint_every=20,
     )  # fmt: skip
     assert resumed == content_hash(path)

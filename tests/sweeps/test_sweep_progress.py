@@ -3,6 +3,8 @@ from __future__ import annotations
 import io
 import re
 import sys
+import time
+from typing import ClassVar
 
 import pytest
 
@@ -54,6 +56,40 @@ def test_a_bar_counts_on_from_what_was_done_before(monkeypatch: pytest.MonkeyPat
     assert "4/10 runs" in text
     assert "10/10 runs, 1 failed" in text
     assert "done, " in text.rstrip().rpartition("\r")[2]
+
+
+class Face:
+    """Keeps what it shall show."""
+
+    shown: ClassVar[list[SweepStanding]] = []
+
+    def __init__(self, standing: SweepStanding) -> None:
+        self.shown.append(standing)
+
+    def show(self, standing: SweepStanding) -> None:
+        self.shown.append(standing)
+
+    end = show
+
+
+def test_what_comes_before_the_first_runs_says_nothing_of_the_time_left(
+    monkeypatch: pytest.MonkeyPatch, impatient: None
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(progress, "_face", lambda: Face)
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(Face, "shown", [])
+    with SweepProgress("Voter", 100, 0, True) as bar:
+        for moment, runs in ((30.0, 10), (35.0, 10), (35.1, 10)):
+            now[0] = moment
+            bar.add(runs, 0)
+    _, first, second, third, last = Face.shown
+    assert first.line() == "Voter  [##..................]  10/100 runs"
+    assert (second.speed, second.ending) == ("2 runs/s", "0:40 left")
+    # Two reports at almost the same time do not make a sweep fast.
+    assert third.rate < 4.0
+    assert last.rate == pytest.approx(20 / 5.1)
+    assert last.ending == "stopped, 0:35"
 
 
 def test_nothing_is_shown_where_nothing_shall_be(monkeypatch: pytest.MonkeyPatch, impatient: None) -> None:
