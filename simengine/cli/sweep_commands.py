@@ -11,7 +11,7 @@ from simengine.cli import completing, options
 from simengine.cli.commands import given
 from simengine.cli.options import whole
 
-SWEEP_KEYWORDS = ("steps", "every", "seed", "replicates", "address", "workers", "progress")
+SWEEP_KEYWORDS = ("steps", "every", "seed", "replicates", "address", "workers", "progress", "allow_changes")
 
 
 def sweep(
@@ -79,6 +79,13 @@ def sweep(
     extend: Annotated[
         bool,
         typer.Option("--extend", help="Add the points that are new, or replicates up to N, to the sweep in DIR."),
+    ] = False,
+    allow_changes: Annotated[
+        bool,
+        typer.Option(
+            "--allow-changes",
+            help="Extend although versions, the processor or the scenario have changed since.",
+        ),
     ] = False,
     dry_run: Annotated[
         bool,

@@ -79,6 +79,8 @@ def perform(request: Request) -> int:
             keywords.pop(name, None)
     keywords |= {**request.keywords, **fixed}
     path = Path(out or f"{label(str(named))}-sweep-{keywords.get('seed', 0)}")
+    if "allow_changes" in keywords and not request.extend:
+        raise InputError("--allow-changes goes with --extend; a sweep that was interrupted: simengine resume DIR")
     if request.extend:
         return _extend(scenario, path, keywords, request)
     if "design" not in keywords:
@@ -99,7 +101,8 @@ def _extend(scenario: type[Scenario], path: Path, keywords: dict[str, Any], requ
     if keywords.pop("overwrite", False):
         raise InputError("--force replaces the sweep, --extend adds to it: leave one of them out")
     given = {name: keywords.pop(name) for name in ("design", "replicates") if name in keywords}
-    manner = {name: keywords.pop(name) for name in ("address", "workers", "progress") if name in keywords}
+    manner_names = ("address", "workers", "progress", "allow_changes")
+    manner = {name: keywords.pop(name) for name in manner_names if name in keywords}
     begun = time.perf_counter()
     with explained(path, scenario):
         carrying.refuse_other(api.sweep_path(path), scenario, keywords)

@@ -155,6 +155,9 @@ class Names:
     def scalar(self, relation: Relation, name: str) -> str:
         return self.use(f"{self.relations[id(relation)]}_{name}", "scalar", self.relations[id(relation)], name)
 
+    def own(self, relation: Relation, name: str) -> str:
+        return f"{self.relations[id(relation)]}_{name}_here"
+
     def work(self, relation: Relation, name: str) -> str:
         label = self.relations[id(relation)]
         return self.use(f"{label}_{name}_work", "work", label, name)

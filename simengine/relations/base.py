@@ -54,6 +54,9 @@ class Scope(Protocol):
     def scalar(self, relation: Relation, name: str) -> str:
         """One of the relation's `scalars`."""
 
+    def own(self, relation: Relation, name: str) -> str:
+        """A variable of the generated function that belongs to one relation, as several may meet in a phase."""
+
     def work(self, relation: Relation, name: str) -> str:
         """One of the relation's `work` arrays."""
 

@@ -69,13 +69,13 @@ class Random(Relation):
 
     def scratch(self, code: Code, scope: Scope) -> None:
         """Room for the partners drawn so far, and for the pool when there is one."""
-        code.line(f"chosen = np.empty({scope.scalar(self, 'k')}, np.int64)")
+        code.line(f"{scope.own(self, 'chosen')} = np.empty({scope.scalar(self, 'k')}, np.int64)")
         if self._pooled:
-            code.line(f"pool = np.empty({scope.order(self.target)}.shape[0], np.int64)")
+            code.line(f"{scope.own(self, 'pool')} = np.empty({scope.order(self.target)}.shape[0], np.int64)")
         if self.weight is not None:
-            code.line(f"pool_weight = np.empty({scope.order(self.target)}.shape[0], np.float64)")
+            code.line(f"{scope.own(self, 'pool_weight')} = np.empty({scope.order(self.target)}.shape[0], np.float64)")
         if self.gives:
-            code.line(f"pool_edge = np.empty({scope.order(self.target)}.shape[0], np.int64)")
+            code.line(f"{scope.own(self, 'pool_edge')} = np.empty({scope.order(self.target)}.shape[0], np.int64)")
         if self.within is not None:
             self.within.scratch(code, scope)
 
@@ -97,7 +97,7 @@ class Random(Relation):
         if without_me:
             code.line(f"my_rank = {rank_of}({order}, {scope.ids(self.target)}, {living}, me_id)")
         with code.block(f"for pick in range(min({scope.scalar(self, 'k')}, candidates)):"):
-            code.line(f"rank = {pick_rank}({key}, me_id, pick, candidates, chosen)")
+            code.line(f"rank = {pick_rank}({key}, me_id, pick, candidates, {scope.own(self, 'chosen')})")
             if without_me:
                 with code.block("if rank >= my_rank:"):
                     code.line("rank += 1")
@@ -112,6 +112,7 @@ class Random(Relation):
 
     def _visit_pool(self, code: Code, scope: Scope, body: Body) -> None:
         key = scope.key(self, "partner")
+        pool, weights, edges = (scope.own(self, name) for name in ("pool", "pool_weight", "pool_edge"))
         code.line("pool_size = 0")
         weight = ""
         if isinstance(self.weight, EdgeReference):
@@ -120,11 +121,11 @@ class Random(Relation):
             weight = f"{scope.field(self.weight)}[other]"
 
         def keep() -> None:
-            code.line("pool[pool_size] = other")
+            code.line(f"{pool}[pool_size] = other")
             if self.weight is not None:
-                code.line(f"pool_weight[pool_size] = {weight}")
+                code.line(f"{weights}[pool_size] = {weight}")
             if self.gives:
-                code.line("pool_edge[pool_size] = edge")
+                code.line(f"{edges}[pool_size] = edge")
             code.line("pool_size += 1")
 
         if self.within is not None:
@@ -139,14 +140,14 @@ class Random(Relation):
         with code.block(f"for pick in range(min({scope.scalar(self, 'k')}, pool_size)):"):
             if self.weight is None:
                 pick = scope.imports("simengine.arrays.partners", "pick_rank")
-                code.line(f"at = {pick}({key}, me_id, pick, pool_size, chosen)")
+                code.line(f"at = {pick}({key}, me_id, pick, pool_size, {scope.own(self, 'chosen')})")
             else:
                 pick = scope.imports("simengine.arrays.partners", "pick_weighted")
-                code.line(f"at = {pick}({key}, me_id, pick, pool_size, pool_weight)")
+                code.line(f"at = {pick}({key}, me_id, pick, pool_size, {weights})")
                 with code.block("if at < 0:"):
                     code.line("break")
-            code.line("other = pool[at]")
+            code.line(f"other = {pool}[at]")
             if self.gives:
-                code.line("edge = pool_edge[at]")
+                code.line(f"edge = {edges}[at]")
             self._skip_dead(code, scope)
             body()

@@ -212,7 +212,7 @@ class Space(Relation):
         if self._keeps_table(scope):
             emit_scratch(self, code, scope)
         elif self._by_storage(scope):
-            code.line(f"near = np.empty({scope.order(self.target)}.shape[0] + {SPARE}, np.int32)")
+            code.line(f"{scope.own(self, 'near')} = np.empty({scope.order(self.target)}.shape[0] + {SPARE}, np.int32)")
 
     def _by_storage(self, scope: Scope) -> bool:
         """Whether storage is in order of id and complete, so that a table can be searched as it is."""
@@ -232,9 +232,9 @@ class Space(Relation):
             here = ", ".join(f"here_{axis}" for axis in axes)
             code.line(
                 f"found = {search}({scope.table(self.seen)}, {seen[0]}.shape[0], {here}, "
-                f"{scope.scalar(self, 'lengths')}, {limit}, {'me' if alone else '-1'}, near)"
+                f"{scope.scalar(self, 'lengths')}, {limit}, {'me' if alone else '-1'}, {scope.own(self, 'near')})"
             )
-            loop, other = "for nearby in range(found):", "np.int64(near[nearby])"
+            loop, other = "for nearby in range(found):", f"np.int64({scope.own(self, 'near')}[nearby])"
         else:
             loop, other = f"for rank in range({scope.living(self.target)}):", f"{scope.order(self.target)}[rank]"
         with code.block(loop):

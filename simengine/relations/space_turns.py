@@ -58,12 +58,12 @@ def emit_sorting(space: Space, code: Code, scope: Scope) -> None:
 
 def emit_scratch(space: Space, code: Code, scope: Scope) -> None:
     """Room for the neighbourhood of one agent."""
-    code.line(f"near = np.empty({scope.work(space, 'turn_table')}.shape[1] + {WIDTH}, np.int32)")
+    code.line(f"{scope.own(space, 'near')} = np.empty({scope.work(space, 'turn_table')}.shape[1] + {WIDTH}, np.int32)")
 
 
 def emit_look(space: Space, code: Code, scope: Scope, body: GatherBody) -> None:
     """Let one agent look: all accumulators are totals, eight neighbours at a time."""
-    table, rows = scope.work(space, "turn_table"), fields(space)
+    table, rows, near = scope.work(space, "turn_table"), fields(space), scope.own(space, "near")
     axes = range(space.dimensions)
     for axis in axes:
         code.line(f"here_{axis} = {scope.field(space.position, axis)}[me]")
@@ -73,7 +73,7 @@ def emit_look(space: Space, code: Code, scope: Scope, body: GatherBody) -> None:
         code.line(
             f"found = {functions(scope, 'turns')('look')}({scope.scalar(space, 'turn_grid')}, "
             f"{scope.scalar(space, 'start')}, {table}, {space.dimensions == 3}, {scope.work(space, 'strays')}, {here}, "
-            f"{scope.scalar(space, 'period')}, {scope.scalar(space, 'reach2')}, {own}, near)"
+            f"{scope.scalar(space, 'period')}, {scope.scalar(space, 'reach2')}, {own}, {near})"
         )
     else:
         table, rows = "", {}
@@ -81,7 +81,7 @@ def emit_look(space: Space, code: Code, scope: Scope, body: GatherBody) -> None:
             f"found = {functions(scope, 'cells')(f'filter_all_{space.dimensions}')}({scope.table(space.seen)}, "
             f"{scope.living(space.target)}, {', '.join(f'here_{axis}' for axis in axes)}, "
             f"{scope.scalar(space, 'lengths')}, {scope.scalar(space, 'reach2')}, "
-            f"{'me' if space.source is space.target else '-1'}, near)"
+            f"{'me' if space.source is space.target else '-1'}, {near})"
         )
     vector = functions(scope, "vector")
 
@@ -93,7 +93,7 @@ def emit_look(space: Space, code: Code, scope: Scope, body: GatherBody) -> None:
     body.start(code)
     with code.block(f"for near_place in range(0, found, {WIDTH}):"):
         code.line(f"live = {vector('first')}(found - near_place)")
-        code.line(f"other_place = {vector('load_places')}(near, near_place)")
+        code.line(f"other_place = {vector('load_places')}({near}, near_place)")
         picked = f"{vector('pick')}({table or scope.table(space.seen)}, {{}}, other_place)"
         emit_offsets(space, code, scope, picked, scope.static(space).boundary == "periodic", body)
         body.call(code, read, lambda name, component: None)

@@ -186,6 +186,10 @@ def _declare(cls: type[Scenario]) -> Declaration:
         relation.check(cls)
     if not (cls.cut_by is None or isinstance(cls.cut_by, Space | Network)):
         raise ScenarioError(f"{cls.__name__}.cut_by takes a Space or a Network of the scenario, not {cls.cut_by!r:.60}")
+    stops = stop.checked(namespace.get("stop", ()), cls.__name__)
+    for label, value in namespace.items():
+        if isinstance(value, stop.KINDS) and value not in stops:
+            raise ScenarioError(f"{cls.__name__}.{label} is a stop condition that nothing uses; write stop = {label}")
     called: set[str] = set()
     for phase in phases.values():
         if phase.name in called:
@@ -212,7 +216,7 @@ def _declare(cls: type[Scenario]) -> Declaration:
     return Declaration(
         declared, populations, relations, phases,
         observed,
-        stop.checked(namespace.get("stop", ()), cls.__name__),
+        stops,
     )  # fmt: skip
 
 

@@ -93,11 +93,14 @@ def stop_when(function: Callable[..., Any]) -> When:
     return When(function)
 
 
+KINDS = (Unchanged, Consensus, Extinct, When)
+
+
 def checked(stops: Any, owner: str) -> tuple[Stop, ...]:
     """The stop conditions of a scenario class as a tuple."""
     listed = stops if isinstance(stops, tuple | list) else () if stops is None else (stops,)
     for stop in listed:
-        if not isinstance(stop, Unchanged | Consensus | Extinct | When):
+        if not isinstance(stop, KINDS):
             raise ScenarioError(
                 f"{owner}.stop: {stop!r} is no stop condition; use unchanged(), consensus(), extinct() or stop_when()"
             )

@@ -109,6 +109,7 @@ def extend(
     address: str | None = None,
     workers: int | None = None,
     progress: bool = True,
+    allow_changes: bool = False,
 ) -> xarray.Dataset:
     """Add points or replicates to a sweep, do their runs, and return all results.
 
@@ -122,6 +123,8 @@ def extend(
         Runs of every point from now on, those that are there included.
     address, workers, progress
         As in `simengine.sweep`.
+    allow_changes
+        Whether to go on although versions, the processor or the scenario have changed since the sweep was begun.
 
     Raises
     ------
@@ -133,7 +136,7 @@ def extend(
     manner = Manner.of(address, workers, progress)
     if design is None and replicates is None:
         raise InputError("extend: give points to add (design=), or how many replicates there shall be (replicates=)")
-    return extended(sweep_path(path), design, replicates, manner)
+    return extended(sweep_path(path), design, replicates, manner, bool(allow_changes))
 
 
 def resume_sweep(

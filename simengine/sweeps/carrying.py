@@ -82,12 +82,16 @@ def swept(
     return open_sweep(path)
 
 
-def extended(path: Path, design: Any, replicates: int | None, manner: Manner) -> xarray.Dataset:
+def extended(
+    path: Path, design: Any, replicates: int | None, manner: Manner, allow_changes: bool = False
+) -> xarray.Dataset:
     """Add points or replicates to a sweep and do what is missing."""
     refuse_busy(path)
     folder = SweepFolder.open(path)
     request = Request.recall(folder)
-    refuse_changed(folder, request)
+    changes = changed_since(folder, request)
+    if not allow_changes:
+        refuse(changes, folder, "extend")
     if replicates is not None:
         replicates = whole_number("replicates", replicates, folder.replicates)
     if design is not None:
@@ -99,6 +103,7 @@ def extended(path: Path, design: Any, replicates: int | None, manner: Manner) ->
         crew = Crew(manner, stack, unsendable(request, folder.description.volatile))
         crew.join_if_asked()
         stack.enter_context(locked(folder))
+        note(changes, folder)
         folder.extend(design, replicates)
         carried_out(replace(request, replicates=folder.replicates), folder, crew)
     return open_sweep(path)
@@ -111,12 +116,14 @@ def resumed(path: Path, manner: Manner, scenario: Any, design: Any, allow_change
         return open_sweep(path)
     refuse_busy(path)
     request = Request.recall(folder, scenario, design)
+    changes = changed_since(folder, request)
     if not allow_changes:
-        refuse_changed(folder, request)
+        refuse(changes, folder, "resume")
     with ExitStack() as stack:
         crew = Crew(manner, stack, unsendable(request, folder.description.volatile))
         crew.join_if_asked()
         stack.enter_context(locked(folder))
+        note(changes, folder)
         carried_out(request, folder, crew)
     return open_sweep(path)
 
@@ -145,7 +152,7 @@ def same(request: Request, description: Description, path: Path) -> SweepFolder:
             f"out: {where} holds this sweep with {len(there)} points and {folder.replicates} replicates; "
             f"to add others: extend (--extend on the command line), or {instead}"
         )
-    refuse_changed(folder, request)
+    refuse(changed_since(folder, request), folder, "resume")
     return folder
 
 
@@ -189,14 +196,28 @@ def refuse_other(path: Path, scenario: type[Scenario], given: Mapping[str, Any])
         )
 
 
-def refuse_changed(folder: SweepFolder, request: Request) -> None:
-    """Refuse to go on where versions, the processor or the scenario have changed since."""
-    changes = changes_since(folder.description.attributes, request.description().attributes)
+Changes = Mapping[str, tuple[Any, Any]]
+
+
+def changed_since(folder: SweepFolder, request: Request) -> Changes:
+    """Return what of versions, processor and scenario is not what it was when the sweep was begun."""
+    return changes_since(folder.description.attributes, request.description().attributes)
+
+
+def refuse(changes: Changes, folder: SweepFolder, what: str) -> None:
+    """Refuse to go on after changes."""
     if changes:
         raise InputError(
             f"{shown_path(folder.path)} was begun with another {described_changes(changes)}; to go on all the same: "
-            "resume it with allow_changes=True, or --allow-changes on the command line"
+            f"{what} it with allow_changes=True, or --allow-changes on the command line"
         )
+
+
+def note(changes: Changes, folder: SweepFolder) -> None:
+    """Let the folder say what has changed since it was begun."""
+    if changes:
+        earlier = folder.description.volatile.get("changed_since_begun") or {}
+        folder.note({"changed_since_begun": {**earlier, **{name: list(pair) for name, pair in changes.items()}}})
 
 
 def refuse_busy(path: Path) -> None:

@@ -11,7 +11,9 @@ from __future__ import annotations
 import os
 import shutil
 import warnings
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -261,6 +263,15 @@ class SweepFolder:
         self.contents = contents
         self._load(check=False)
         return len(self) - before
+
+    def note(self, volatile: Mapping[str, Any]) -> None:
+        """Add attributes that the content hash leaves out."""
+        self.check_locked()
+        contents = replace(
+            self.contents, description=replace(self.description, volatile={**self.description.volatile, **volatile})
+        )
+        write_contents(self.path, contents)
+        self.contents = contents
 
     def check_locked(self) -> None:
         """Raise StoreError unless this is the sweep's driver."""

@@ -9,6 +9,7 @@ import pytest
 from reference import World, assert_engine_agrees
 
 from simengine import (
+    Random,
     Scenario,
     Space,
     count,
@@ -109,6 +110,60 @@ class Crowd(World):
                 square = square + offset[other, axis] * offset[other, axis]
             if square <= scalars["reach"] * scalars["reach"]:
                 yield int(other), offset[other]
+
+
+class Courtship(Scenario):
+    """In one turn everybody draws two and one, among many and among few, and looks round in two spaces."""
+
+    n_agents: int = param(40, low=0)
+
+    agents = population(size="n_agents", place=vector(2), mark=field(int), code=field(int))
+    rooms = population(size=3, place=vector(2), mark=field(int))
+    two = Random(agents, k=2)
+    one = Random(agents, k=1, target=rooms)
+    near = Space(agents.place, reach=0.9, box=1.0)
+    near_two = Random(agents, k=2, within=near)
+    inside = Space(agents.place, sees=rooms.place, reach=0.4, box=1.0)
+    inside_one = Random(agents, k=1, within=inside)
+
+    def start(self, agents: Any, rooms: Any, draw: Any) -> None:
+        agents.place[:] = draw.of(agents).uniform("place", components=2)
+        agents.mark[:] = draw.of(agents).integer("mark", 1, 10**6)
+        rooms.place[:] = draw.of(rooms).uniform("place", components=2)
+        rooms.mark[:] = draw.of(rooms).integer("mark", 1, 10**6)
+
+    @gather(two, a=running(0))
+    def meet(me, other, agents, acc):
+        acc.a = acc.a * 31 + agents.mark[other] + agents.code[other]
+
+    @gather(near_two, b=running(0))
+    def meet_near(me, other, agents, acc):
+        acc.b = acc.b * 31 + agents.mark[other]
+
+    @gather(near, c=running(0))
+    def look(me, other, agents, acc):
+        acc.c = acc.c * 31 + agents.mark[other]
+
+    @gather(inside, d=running(0))
+    def look_inside(me, other, rooms, acc):
+        acc.d = acc.d * 31 + rooms.mark[other]
+
+    @gather(inside_one, e=running(0))
+    def enter(me, other, rooms, acc):
+        acc.e = acc.e * 31 + rooms.mark[other]
+
+    @gather(one, f=running(0))
+    def visit(me, other, rooms, acc):
+        acc.f = acc.f * 31 + rooms.mark[other]
+
+    @update(agents, after=(meet, meet_near, look, look_inside, enter, visit), order="shuffled")
+    def act(me, agents, new, acc):
+        new.code[me] = (acc.a + 3 * acc.b + 5 * acc.c + 7 * acc.d + 11 * acc.e + 13 * acc.f) % 1000003
+
+
+@pytest.mark.parametrize("n", [1, 3, 40])
+def test_partners_of_several_relations_may_be_drawn_in_one_turn(n: int) -> None:
+    assert_engine_agrees(Courtship, 5, 3, n_agents=n)
 
 
 @pytest.mark.parametrize("name", DANCERS)

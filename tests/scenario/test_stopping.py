@@ -11,6 +11,7 @@ from reference import assert_engine_agrees
 import simengine
 from simengine import (
     Scenario,
+    ScenarioError,
     birth,
     consensus,
     decision,
@@ -160,3 +161,13 @@ def test_an_empty_population_agrees_about_everything() -> None:
         engine = Engine(STOPS[name]({"n_agents": 0}), 0)
         engine.advance(5)
         assert engine.step == (0 if name in {"same level", "dead"} else 1)
+
+
+def test_a_stop_condition_that_nothing_uses_is_refused_by_its_name() -> None:
+    with pytest.raises(
+        ScenarioError, match="is_settled is a stop condition that nothing uses; write stop"
+    ):
+
+        class Waiting(Scenario):
+            agents = population(size=3, value=field())
+            is_settled = unchanged(agents.value)

@@ -132,7 +132,7 @@ HEAD = 'scenario = "schooling"\n'
         (HEAD + "[grid]\n", 2, "no parameter is given"),
         (HEAD + "[grid]\nspeed = [1]\nnoise = []\n", 4, "noise: the list of values is empty"),
         (HEAD + "[grid]\nnoise = 0.1\n", 3, r"noise: got 0.1, allowed is a list.*\[parameters\]"),
-        (HEAD + '[grid]\nnoise = "0:1"\n', 3, "got '0:1'"),
+        (HEAD + '[grid]\nnoise = "0:1"\n', 3, "0:1 is neither A:B:N"),
         (HEAD + "[grid]\nnoise = [0.1, -1]\n", 3, "got -1"),
         (HEAD + "[grid]\nnoise = [[1]]\n", 3, "noise"),
         (HEAD + "[grid]\nnoise = [1979-05-27]\n", 3, "noise"),

@@ -17,7 +17,7 @@ from walkers import Walkers
 
 import simengine
 from simengine import InputError
-from simengine.sweeps import api, scheduling
+from simengine.sweeps import api, carrying, scheduling
 from simengine.sweeps.adaptive import Told
 from simengine.sweeps.folder import SweepFolder
 
@@ -392,3 +392,16 @@ def test_an_estimate_says_how_many_runs_there_are_and_writes_nothing(
     unlucky = api.estimate(Walkers, GRID, bad_luck=1.0, workers=1)
     assert unlucky["failed"] == unlucky["tried"]
     assert unlucky["failure"] == "ValueError: no luck"
+
+
+def test_a_sweep_is_extended_after_a_change_only_where_that_is_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "changed"
+    sweep({"drift": [0.0]}, replicates=1, n_agents=3, out=out).close()
+    monkeypatch.setattr(carrying, "changes_since", lambda then, now: {"version_numpy": ("1.0", "2.0")})
+    with pytest.raises(InputError, match="extend it with allow_changes=True"):
+        simengine.extend(out, replicates=2, progress=False)
+    with simengine.extend(out, replicates=2, progress=False, allow_changes=True) as found:
+        assert found.sizes["replicate"] == 2
+        assert "version_numpy" in str(found.attrs["changed_since_begun"])
