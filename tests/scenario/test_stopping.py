@@ -164,9 +164,7 @@ def test_an_empty_population_agrees_about_everything() -> None:
 
 
 def test_a_stop_condition_that_nothing_uses_is_refused_by_its_name() -> None:
-    with pytest.raises(
-        ScenarioError, match="is_settled is a stop condition that nothing uses; write stop"
-    ):
+    with pytest.raises(ScenarioError, match="is_settled is a stop condition that nothing uses; write stop"):
 
         class Waiting(Scenario):
             agents = population(size=3, value=field())
