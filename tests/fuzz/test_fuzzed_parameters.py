@@ -30,6 +30,9 @@ KEYWORDS: dict[str, st.SearchStrategy[Any]] = {
     "out": values.odd,
     "progress": st.sampled_from([True, False, None, 0, ""]),
     "overwrite": st.sampled_from([True, False, 1, 0, None]),
+    # Nothing that would start Ray: that has tests of its own.
+    "shards": st.sampled_from([None, None, 0, -1, 1.5, "many", b"1", values.Unspeakable()]),
+    "address": st.sampled_from([None, None, "", " ", 6379, b"auto", values.Unspeakable()]),
 }  # fmt: skip
 
 
