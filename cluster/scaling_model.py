@@ -38,15 +38,15 @@ ASSUMED = "assumed"
 CONSTANTS: dict[str, Constant] = {
     "cores_per_node": Constant(16, "cores of a node", ASSUMED),
     # compute
-    "seconds_per_agent_step": Constant(2.64e-7, "one core, schooling with 32 neighbours", MEASURED + "scale.py"),
+    "seconds_per_agent_step": Constant(3.1e-7, "one core, schooling with 32 neighbours", MEASURED + "sharding.py"),
     "thread_efficiency": Constant(0.85, "speed of a node's threads over that of as many single ones", ASSUMED),
     "step_spread": Constant(0.05, "standard deviation of a shard's step over its mean", ASSUMED),
     "neighbours": Constant(32, "agents within reach, in three dimensions", ASSUMED),
     # exchange
-    "bytes_per_agent": Constant(64, "what a neighbour needs to know of an agent", ASSUMED),
-    "exchange_latency": Constant(2e-3, "one meeting of all shards, with nothing to say", ASSUMED),
+    "bytes_per_agent": Constant(56, "what a neighbour needs to know of an agent", MEASURED + "sharding.py"),
+    "exchange_latency": Constant(1e-4, "one meeting of all shards, with nothing to say", MEASURED + "exchange.py"),
     "seconds_per_message": Constant(1e-4, "one more shard at the meeting", ASSUMED),
-    "bandwidth": Constant(1e9, "bytes a second from one shard to another", ASSUMED),
+    "bandwidth": Constant(1.3e9, "bytes a second from one shard to another", MEASURED + "exchange.py"),
     # write
     "steps_per_record": Constant(10, "steps from one record to the next", ASSUMED),
     "seconds_per_row_written": Constant(8.2e-5, "one row of observables, by the one writer", ASSUMED),
@@ -54,11 +54,17 @@ CONSTANTS: dict[str, Constant] = {
     "steps_per_checkpoint": Constant(1000, "steps from one checkpoint to the next", ASSUMED),
     "checkpoint_bandwidth": Constant(2e9, "bytes a second into the shared file system, all nodes together", ASSUMED),
     # sweeps
-    "seconds_per_run": Constant(2e-3, "one core, 100 agents, 100 steps, with its share of a file", ASSUMED),
+    "seconds_per_run": Constant(
+        7.3e-4, "one core, 100 agents, 100 steps, with its share of a file", MEASURED + "sweep_throughput.py"
+    ),
     "seconds_per_task": Constant(1.0, "work that the driver packs into one task", ASSUMED),
     "ray_task_overhead": Constant(2e-3, "the driver's time for one task", ASSUMED),
-    "seconds_per_run_indexed": Constant(1e-5, "the driver's time for one run: seeds, manifest, index", ASSUMED),
-    "seconds_per_run_merged": Constant(2e-5, "one run's share of finishing the folder", ASSUMED),
+    "seconds_per_run_indexed": Constant(
+        7.6e-6, "the driver's time for one run: seeds, manifest, index", MEASURED + "sweep_opening.py"
+    ),
+    "seconds_per_run_merged": Constant(
+        2.4e-5, "one run's share of finishing the folder", MEASURED + "sweep_opening.py"
+    ),
     "files_per_second": Constant(2000, "files that the shared file system makes in a second", ASSUMED),
     "start_seconds": Constant(20, "Ray on all nodes, and the kernel compiled on each", ASSUMED),
 }
