@@ -69,7 +69,8 @@ class Remembering(Protocol):
 class Asked:
     """What a policy sees of one decision at one step: arrays over the agents it answers for, by ascending id.
 
-    ``observed`` holds what the decision's gathers collected, ``rule`` what the scenario's rule answers, ``p`` the
+    ``observed`` holds what the decision's gathers collected, ``rule`` what the scenario's rule answers
+    (which the field of the action holds already), ``p`` the
     scenario with its parameters, ``draw`` named draws keyed by these agents. Fields are attributes of ``agents``.
     """
 

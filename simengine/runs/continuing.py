@@ -174,6 +174,8 @@ def recalled(
     if not path.is_file():
         unfinished = parts_of(path).is_dir()
         hint = f"; its run is not finished: simengine resume {path.name}" if unfinished else ""
+        if path.is_dir():
+            hint = "; it is a folder, give the file of one run"
         raise InputError(f"there is no run file {shown_path(path)}{hint}")
     with open_run(path) as dataset:
         attributes = decode_attributes(dataset.attrs)

@@ -193,6 +193,19 @@ def test_nodes_change_nothing_and_one_that_is_removed_is_replaced() -> None:
         assert driver.stderr.read() == ""
 
 
+@pytest.mark.slow
+def test_three_nodes_give_the_hash_of_one_process() -> None:
+    script = (
+        "import simengine\n"
+        f"for name, run in {RUNS!r}.items():\n"
+        "    found = simengine.run(**run, seed=5, progress=False, shards=3)\n"
+        "    print(name, found.attrs['content_hash'], flush=True)\n"
+    )
+    with ray_nodes(3) as nodes, nodes.start(script) as driver:
+        told, complaints = driver.communicate(timeout=300)
+    assert dict(line.split() for line in told.splitlines()) == {name: alone(name) for name in RUNS}, complaints
+
+
 # -- drivers that die ---------------------------------------------------------------------------------------------
 
 
