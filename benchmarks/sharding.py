@@ -62,7 +62,7 @@ def measure(n_agents: int, shards: int, rounds: int) -> dict[str, float]:
         found["shards"].append(timed(spread, steps))
         found["one thread"].append(timed(alone, steps))
     shared = [(now - then) / (rounds * steps) for now, then in zip(hosts.ask("seconds_shared"), before, strict=True)]
-    memory = hosts.ask("memory")
+    memory = hosts.ask("private_memory")
     hosts.close()
     ratio = median(a / b for a, b in zip(found["one process"], found["shards"], strict=True))
     gain = median(a / b for a, b in zip(found["one thread"], found["shards"], strict=True))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from simengine.errors import InputError
+from simengine.runs.arguments import whole_number
 from simengine.runs.options import Options
 from simengine.runs.recipe import Recipe
 from simengine.runs.session import Driver, make_engine
@@ -29,17 +30,15 @@ def driving(recipe: Recipe, options: Options) -> Iterator[Driver]:
     threads = options.threads or 1
     with connect(options.address) as cluster:
         shards = options.shards or cluster.nodes
-        hosts = RayHosts(travelling, shards, cut, threads)
-        try:
-            yield ShardedEngine(recipe, hosts, threads, cut=cut, reason=reason, report=options.progress)
-        finally:
-            hosts.close()
+        with (
+            closing(RayHosts(travelling, shards, cut, threads)) as hosts,
+            closing(ShardedEngine(recipe, hosts, threads, cut=cut, reason=reason, report=options.progress)) as engine,
+        ):
+            yield engine
 
 
 def checked_shards(shards: int | None, address: str | None) -> int | None:
     """Return a number of shards; ``InputError`` for what is none."""
-    from simengine.runs.arguments import whole_number
-
     if address is not None and (not isinstance(address, str) or not address.strip()):
         raise InputError(f"address: {address!r} is neither 'host:port' nor 'auto' nor 'local'")
     return None if shards is None else whole_number("shards", shards, 1, MOST_SHARDS)

@@ -58,6 +58,11 @@ class KeptState:
         assert self._folder is not None
         return Path(self._folder.name) / f"{number}.npy"
 
+    def close(self) -> None:
+        """Remove what lies in files."""
+        if self._folder is not None:
+            self._folder.cleanup()
+
     def read(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """The arrays, mapped into memory where they lie in a file, and the plain values."""
         if self._arrays is not None:

@@ -51,7 +51,9 @@ class Shard:
         self._held.clear()
         while engine.step < until and engine.stop_reason is None:
             goal = min(until, (engine.step // BETWEEN_BALANCES + 1) * BETWEEN_BALANCES)
+            self.part.go_on()
             engine.advance(goal)
+            self.part.pause()
             if engine.step % BETWEEN_BALANCES == 0:
                 self.moved_borders += self.part.rebalance()
         return engine.step, engine.stop_reason
@@ -100,7 +102,7 @@ class Shard:
         """Seconds spent so far in packing, exchanging and waiting for others."""
         return self.part.seconds_shared
 
-    def memory(self) -> int:
+    def private_memory(self) -> int:
         """Bytes of memory that belong to this process alone; 0 where the system does not say."""
         return memory.private()
 

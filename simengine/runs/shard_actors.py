@@ -101,10 +101,19 @@ class RayHosts:
         self._travelling = ray.put(travelling)
         self.number, self._cut, self._threads = shards, cut, threads
         # Processors are reserved while there are enough; more shards than processors share them.
-        enough = ray.cluster_resources().get("CPU", 0) >= shards * threads  # type: ignore[no-untyped-call]
+        nodes = [
+            node["Resources"].get("CPU", 0)
+            for node in ray.nodes()  # type: ignore[no-untyped-call]
+            if node["Alive"]
+        ]
+        enough = sum(int(processors) // threads for processors in nodes) >= shards
         self._actors = [self._new(number, threads if enough else 0) for number in range(shards)]
         self.processes: list[int] = []
-        self._begin()
+        try:
+            self._begin()
+        except BaseException:
+            self.close()
+            raise
 
     def _new(self, number: int, processors: int) -> Any:
         actor = self._ray.remote(ShardHost).options(
@@ -153,7 +162,7 @@ class RayHosts:
                     failure = cause
             except errors.RayError as error:
                 failure = failure or _of_ray(error)
-        if failure is not None and not isinstance(failure, BrokenPipeError):
+        if failure is not None:
             raise _told(failure)
         if lost:
             raise ShardsLost({number: how for number, how in lost.items() if number >= 0 or len(lost) == 1})

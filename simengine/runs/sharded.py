@@ -84,7 +84,7 @@ class ShardedEngine:
         report: bool = False,
     ) -> None:  # fmt: skip
         self.scenario, self.seed, self.step = recipe.scenario, recipe.seed, 0
-        self.policies, self.threads, self.hosts = recipe.policies, threads, hosts
+        self.policies, self.threads, self.hosts, self._recipe = recipe.policies, threads, hosts, recipe
         self._stops = [stop for stop in recipe.scenario.declaration.stops if isinstance(stop, When)]
         self._edits = (-1, 0)
         self._cut, self._in_regions = cut, cut == "regions"
@@ -173,7 +173,9 @@ class ShardedEngine:
 
     def _elsewhere(self, act: Callable[[Engine], None]) -> None:
         """Let something be done to everybody in one place, and hand the result back to the shards."""
-        engine = Engine(self.scenario, self.seed, 1, policies=self.policies, storage_order="by_id")
+        # It begins as the run began: whether the scenario's start goes with parameters changed since is not asked.
+        recipe = self._recipe
+        engine = Engine(recipe.scenario, recipe.seed, 1, recipe.start, recipe.policies, "by_id")
         engine.load(*self.saved())
         engine._edits = self._edits
         act(engine)
@@ -217,8 +219,11 @@ class ShardedEngine:
             self._keeping = time.monotonic(), time.monotonic() - begun
 
     def _keep(self, arrays: Mapping[str, NDArray[Any]], details: Mapping[str, Any]) -> None:
+        former = self._kept
         try:
             self._kept = KeptState(arrays, details)
+            if former is not None:
+                former.close()
         except OSError as error:
             raise RunError(f"cannot keep the state at step {self.step}: {error.strerror or error}") from None
 
@@ -253,5 +258,6 @@ class ShardedEngine:
         raise RunError(f"shards die again and again at step {self.step}: {lost}")
 
     def close(self) -> None:
-        """Let the shards go."""
-        self.hosts.close()
+        """Forget the state that was kept."""
+        if self._kept is not None:
+            self._kept.close()

@@ -25,7 +25,8 @@ from simengine.shards.link import Link, reason_of
 from simengine.shards.link import PeerLost as PeerLost
 from simengine.shards.payload import NUMBERS, Message, Octets, OutOfStep, whole
 
-PATIENCE = 300.0
+PATIENCE = 86_400.0
+"""Seconds; a peer that is connected may think for long. The death of its process or machine is noticed otherwise."""
 KEY_BYTES = 32
 
 

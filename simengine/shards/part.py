@@ -34,7 +34,8 @@ class Part(ABC):
 
     def __init__(self, channels: Channels) -> None:
         self.channels, self.number, self.shards = channels, channels.number, channels.shards
-        self.seconds_shared = 0.0
+        self.seconds_shared = self.seconds_busy = 0.0
+        self._since = time.perf_counter()
 
     @abstractmethod
     def begin(self, engine: Advancing) -> None:
@@ -42,9 +43,19 @@ class Part(ABC):
 
     def share(self, what: Share, step: int) -> None:
         """Tell the others something, and hear it from them."""
+        self.pause()
         begun = time.perf_counter()
         self.tell(what)
         self.seconds_shared += time.perf_counter() - begun
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Begin to count the time in which this shard works."""
+        self._since = time.perf_counter()
+
+    def pause(self) -> None:
+        """Stop to count it: waiting for other shards, or for whoever drives them, is no work."""
+        self.seconds_busy += time.perf_counter() - self._since
 
     @abstractmethod
     def tell(self, what: Share) -> None:

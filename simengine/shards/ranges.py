@@ -40,9 +40,10 @@ class Ranges(Part):
         self.engine = engine
         self._cut_edges: dict[str, tuple[list[NDArray[np.int64]], list[NDArray[np.int64]]]] = {}
         networks = [part.along for part in engine.kernel.plan.segments if isinstance(part, Share) and part.along]
-        if networks:
-            named = engine.scenario.cut_by
-            self._lay_together(named.name if named is not None and named.name in networks else networks[0])
+        named = engine.scenario.cut_by
+        # Where the scenario asks to be cut by space, its networks do not say who lies with whom.
+        if networks and (named is None or named.name in networks):
+            self._lay_together(named.name if named is not None else networks[0])
         for name, population in engine.state.populations.items():
             self._take(name, population)
 
@@ -139,7 +140,7 @@ class Ranges(Part):
         }
         for name, population in uneven.items():
             declared = population.declared
-            self.tell(Share(tuple(table_of(name, field) for field in declared)))
+            self.tell(Share(tuple(Binding("table", (name, field)) for field in declared)))
             self._take(name, population)
         return bool(uneven)
 
@@ -151,11 +152,6 @@ class Ranges(Part):
         """Where the living are whom this shard acts for."""
         first, last = self.span(name, self.number)
         return first + np.flatnonzero(self.engine.state[name].alive[first:last])
-
-
-def table_of(population: str, field: str) -> Binding:
-    """A field as something that is shared."""
-    return Binding("table", (population, field))
 
 
 def take(received: NDArray[np.uint8], place: int, into: NDArray[Any]) -> int:

@@ -7,7 +7,6 @@ cells are those of the whole space, so that everyone meets its neighbours in the
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,7 +57,6 @@ class Regions(Part):
         self.owned: dict[str, int] = {}
         self._copied: dict[str, list[NDArray[np.int64]]] = {}
         self._regroups = 0
-        self._busy, self._since = 0.0, time.perf_counter()
 
     def begin(self, engine: Advancing) -> None:
         """Keep the agents of one's own slab; the slabs begin with as many agents each."""
@@ -114,7 +112,6 @@ class Regions(Part):
 
     def tell(self, what: Share) -> None:
         """Hand over agents and make copies, or bring the values of the copies up to date."""
-        self._busy += time.perf_counter() - self._since
         wanted = {name: [value.key[1] for value in what.values if value.key[0] == name] for name in self.places}
         if what.regroup:
             self._hand_over()
@@ -122,7 +119,6 @@ class Regions(Part):
             self._copy(wanted)
         else:
             self._refresh(wanted)
-        self._since = time.perf_counter()
 
     def _hand_over(self) -> None:
         """Send away those who have left the slab, and take in those who have come."""
@@ -233,7 +229,7 @@ class Regions(Part):
         first = next(iter(self.places))
         x = self.engine.state[first].fields[self.places[first].field][0, : self.owned[first]]
         ends = np.array([x.min(), x.max()]) if len(x) else np.array([np.inf, -np.inf])
-        busy, self._busy = self._busy, 0.0
+        busy, self.seconds_busy = self.seconds_busy, 0.0
         told = self._told(np.array([busy, float(len(x)), *ends]))
         low, high = told[:, 2].min(), told[:, 3].max()
         if not (told[:, 0].max() > UNEVEN * told[:, 0].mean() and low < high):

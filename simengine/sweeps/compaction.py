@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simengine.errors import StoreError
 from simengine.store.files import fsync, store_errors
 from simengine.store.hashing import content_hash
 from simengine.store.layout import TIME
@@ -21,7 +22,7 @@ from simengine.sweeps.blocks import write_block
 from simengine.sweeps.facts import Facts
 from simengine.sweeps.folder import SweepFolder, remove_leftovers
 from simengine.sweeps.growing import gridded
-from simengine.sweeps.index import DATA, Index, write_index
+from simengine.sweeps.index import DATA, Index, read_index, write_index
 from simengine.sweeps.journal import empty_journal
 from simengine.sweeps.lazy import grouped
 from simengine.sweeps.opening import dataset_of
@@ -55,8 +56,9 @@ def compact(folder: SweepFolder) -> None:
         with store_errors(f"write {folder.path}"):
             write_index(folder.path, index)
     except BaseException:
-        with suppress(OSError):
-            remove_leftovers(folder.path, former)
+        # It may be that the index was written and only then something went wrong: what counts is what it says.
+        with suppress(OSError, StoreError):
+            remove_leftovers(folder.path, read_index(folder.path))
         raise
     empty_journal(folder.path)
     # From here on everything is safe: what cannot be removed is not a failure of the sweep.

@@ -72,6 +72,13 @@ class Portions:
         if len(keys):
             self._again.append(keys)
 
+    def untouched(self, keys: Keys) -> None:
+        """Take back the last of the runs that were just taken; what they are worth as a task is seen anew."""
+        if self._next and len(keys) and keys[-1].tolist() == self._keys[self._next - 1].tolist():
+            self._next -= len(keys)
+        else:
+            self.back(keys)
+
     def learn(self, runs: int, seconds: float, size: float = 0.0) -> None:
         """Learn how long runs took, and how many bytes their values have."""
         if not runs:

@@ -116,9 +116,9 @@ class Runner:
         try:
             self._expect(point)
             outcome = self._run(point, int(seed))
-        except MemoryError:
-            raise
         except Exception as error:
+            if isinstance(error, MemoryError):
+                self._kept.clear()
             outcome = Outcome({}, np.empty(0, np.int64), self._step, "failed", failure_of(error))
         outcome.seconds = time.perf_counter() - begun
         return outcome

@@ -38,6 +38,8 @@ IN_FLIGHT = 2
 """Tasks for each worker: one that it does and one that waits for it."""
 
 LISTENING_SECONDS = 0.2
+MOST_IN_VAIN = 20
+"""Tasks in a row that came to nothing, for reasons other than a death, after which a sweep gives up."""
 COUNTING_SECONDS = 2.0
 GRACE_SECONDS = 3.0
 """How long what is being done may take to end after an interrupt."""
@@ -144,7 +146,7 @@ def _some(undertaking: Undertaking, keys: Keys) -> None:
                 undertaking.keep(keys[:done], report)
             if interrupted():
                 raise KeyboardInterrupt
-        portions.back(keys[done:])
+        portions.untouched(keys[done:])
         portions.learn(done, seconds, sum(map(size_of, outcomes)))
 
 
@@ -165,7 +167,7 @@ def on_ray(undertaking: Undertaking, workers: int | None) -> None:
 
     try:
         with waiting_interrupts() as interrupted:
-            crew = _Crew(undertaking, workers)
+            crew = _Tasks(undertaking, workers)
             try:
                 crew.work(interrupted)
             finally:
@@ -176,7 +178,7 @@ def on_ray(undertaking: Undertaking, workers: int | None) -> None:
         raise RunError(f"Ray is gone: {error}") from error
 
 
-class _Crew:
+class _Tasks:
     """The tasks that are out, by Ray's references to what they will return."""
 
     def __init__(self, undertaking: Undertaking, workers: int | None) -> None:
@@ -190,6 +192,7 @@ class _Crew:
         self.deaths: Counter[tuple[int, int, int]] = Counter()
         self._counted_at = -COUNTING_SECONDS
         self._most = 1
+        self._in_vain = 0
 
     def work(self, interrupted: Callable[[], bool]) -> None:
         """Give out runs and take in reports until nothing is left or an interrupt waits."""
@@ -225,10 +228,14 @@ class _Crew:
             raise RunError(f"a worker could not begin: {_last_line(error)}") from error
         except failures.RaySystemError:
             raise
-        except failures.RayError:
+        except failures.RayError as error:
             self.undertaking.deaths += 1
             self.portions.back(keys)
+            self._in_vain += 1
+            if self._in_vain > MOST_IN_VAIN:
+                raise RunError(f"workers can do nothing: {type(error).__name__}: {_last_line(error)}") from error
         else:
+            self._in_vain = 0
             if report.trouble:
                 raise RunError(f"a worker can do nothing: {report.trouble}")
             self.undertaking.keep(keys, report)

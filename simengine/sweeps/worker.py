@@ -54,7 +54,9 @@ class Job:
     @property
     def identity(self) -> str:
         """A hash of everything that a worker prepares for."""
-        said = [dict(self.scenario), dict(self.fixed), self.steps, self.every, self.seed, dict(self.machine)]
+        said = [
+            dict(self.scenario), dict(self.fixed), self.steps, self.every, self.seed, dict(self.machine), self.sweep,
+        ]  # fmt: skip
         return hashlib.sha256(to_json(said).encode()).hexdigest()
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sharding import State, assert_same_state, copied, recipe_of
+from sharding import State, assert_any_shards_agree, assert_same_state, copied, recipe_of
 
 from simengine import Everyone, RunError, Scenario, decision, field, gather, param, population, stop_when, total, update
 from simengine.runs.faults import Faults, KeptState, ShardsLost
@@ -192,3 +192,28 @@ def test_without_room_to_keep_a_state_the_one_before_serves(
         with pytest.raises(RunError, match="cannot keep the state at step 5: No space left on device"):
             driver.change({"loud": 0.3})
     driver.close()
+
+
+class Timid(Scenario):
+    """Agents that cannot begin where everything is loud."""
+
+    n: int = param(5, low=1)
+    loud: float = param(0.5)
+
+    agents = population(size="n", mood=field())
+
+    def start(self, agents: Any, draw: Any) -> None:
+        if self.loud > 1:
+            raise ValueError("too loud to begin")
+        agents.mood[:] = draw.uniform("mood")
+
+    @update(agents)
+    def change(me, agents, new, p):
+        new.mood[me] = p.loud * agents.mood[me]
+
+
+def test_a_second_change_does_not_ask_whether_the_start_would_go_with_the_first() -> None:
+    def loud(value: float) -> Any:
+        return lambda engine: engine.change({"loud": value})
+
+    assert_any_shards_agree(Timid, 6, shards=(2,), between={2: loud(2.0), 4: loud(3.0)})

@@ -18,6 +18,7 @@ from simengine.sweeps import compaction
 from simengine.sweeps.compaction import compact
 from simengine.sweeps.design import Design, full_grid
 from simengine.sweeps.folder import SweepFolder
+from simengine.sweeps.index import write_index
 from simengine.sweeps.opening import failures, open_sweep
 
 KILLED = 7
@@ -246,3 +247,23 @@ def test_damaged_results_are_told_in_one_line(tmp_path: Path) -> None:
         path.write_bytes(content)
     with open_sweep(folder.path) as dataset:
         dataset.load()
+
+
+def test_an_interrupt_right_after_the_index_was_written_leaves_what_it_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = merged_hash(done(tmp_path / "undisturbed").path)
+    folder = done(tmp_path / "interrupted")
+
+    def interrupted(*arguments: Any) -> None:
+        write_index(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(compaction, "write_index", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        compact(folder)
+    monkeypatch.undo()
+    assert merged_hash(folder.path) == wanted
+    folder.release()
+    with SweepFolder.open(folder.path) as again:
+        assert len(again.missing()) == 0

@@ -75,3 +75,32 @@ def test_the_rest_is_said_in_seconds_once_a_run_was_timed() -> None:
     assert given_out.seconds == 0.0
     given_out.learn(2, 1.0)
     assert given_out.seconds == 5.0
+
+
+def test_what_was_not_touched_is_worth_tasks_of_its_own_again() -> None:
+    given_out = Portions(runs(2000), workers=16)
+    taken = given_out.take_at_most(20_000)
+    assert taken is not None
+    assert len(taken) == 2000
+    given_out.untouched(taken[15:])
+    given_out.learn(15, 1.5)
+    sizes = []
+    while (portion := given_out.take()) is not None:
+        sizes.append(len(portion))
+    assert sum(sizes) == 1985
+    assert max(sizes) <= 60
+
+
+@given(st.lists(st.tuples(st.integers(1, 9), st.integers(0, 9), st.booleans()), max_size=40))
+def test_every_run_is_given_out_once_whatever_is_left_untouched(happenings: list[tuple[int, int, bool]]) -> None:
+    given_out = Portions(runs(50), 3)
+    done: list[int] = []
+    for most, kept, touched in happenings:
+        taken = given_out.take_at_most(most)
+        if taken is None:
+            break
+        done += taken[:kept, 0].tolist()
+        (given_out.back if touched else given_out.untouched)(taken[kept:])
+    while (taken := given_out.take()) is not None:
+        done += taken[:, 0].tolist()
+    assert sorted(done) == list(range(50))

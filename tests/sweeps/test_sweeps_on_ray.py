@@ -59,6 +59,12 @@ def test_the_result_does_not_depend_on_the_size_of_batches(
     assert hash_of(on_ray(ray_session, workers=2)) == hash_of(undisturbed)
 
 
+def test_two_sweeps_of_other_parameters_on_one_ray_do_not_disturb_one_another(ray_session: Cluster) -> None:
+    one = on_ray(ray_session, design={"drift": [0.0, 0.5]}, replicates=2, workers=1)
+    other = on_ray(ray_session, design={"n_agents": [3, 4]}, replicates=2, workers=1)
+    assert int(one.status.sum()) == int(other.status.sum()) == 0
+
+
 def test_runs_that_raise_on_workers_are_listed_with_their_traceback(ray_session: Cluster, tmp_path: Path) -> None:
     folder = tmp_path / "unlucky"
     # Of 120 runs each fails with probability 0.05; the seed is fixed, so that some do.
