@@ -28,7 +28,7 @@ from typing import Any
 import simengine
 from simengine.errors import InputError, nearest
 from simengine.scenario.interventions import Intervention
-from simengine.scenario.parameters import Parameter, shown
+from simengine.scenario.parameters import RUN_KEYWORDS, Parameter, shown
 from simengine.scenario.scenario import Scenario
 
 STORAGE_ORDERS = ("auto", "by_id", "by_cell")
@@ -121,16 +121,21 @@ class Config:
         return found
 
     @contextmanager
-    def located(self, line: int | None = None, overridden: Mapping[str, Any] | None = None) -> Iterator[None]:
+    def located(
+        self, line: int | None = None, overridden: Mapping[str, Any] | None = None, alone: bool = False
+    ) -> Iterator[None]:
         """Say in errors where in the file they come from.
 
-        With ``overridden``, the keywords that were given elsewhere, only errors about other keywords are the file's.
+        With ``overridden``, the keywords that were given elsewhere, only errors about other keywords are the file's,
+        and, where it gives all parameters ``alone``, those about combinations of them.
         """
         try:
             yield
         except InputError as error:
             if overridden is not None:
                 key = str(error).partition(":")[0]
+                if alone and key not in RUN_KEYWORDS:
+                    raise InputError(f"{self._place(None)}: {error}") from None
                 if key not in self.said or key in overridden:
                     raise
                 line = self.line(key)

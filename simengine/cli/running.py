@@ -39,14 +39,15 @@ def perform(request: Request) -> None:
     settings.refuse_assignment(name)
     with nullcontext() if request.scenario else filed.located(filed.line("scenario")):
         found = registry.find(name)
-    parameters = filed.parameters(found) | settings.parameters(found, request.settings, request.stray)
+    filed_parameters, given = filed.parameters(found), settings.parameters(found, request.settings, request.stray)
+    parameters = filed_parameters | given
     interventions = [*filed.interventions(found), *settings.interventions(found, request.interventions)]
     keywords = {**filed.keywords, **request.keywords}
     out = Path(keywords.pop("out", None) or f"{label(name)}-{keywords.get('seed', 0)}.nc")
     if interventions:
         keywords["interventions"] = interventions
     overriding = {**request.keywords, **({"interventions": ()} if request.interventions else {})}
-    with explained(out, found), filed.located(overridden=overriding):
+    with explained(out, found), filed.located(overridden=overriding, alone=bool(filed_parameters) and not given):
         dataset = simengine.run(found, out=out, **keywords, **parameters)
     with dataset:
         said = summary.document(found, dataset, out, time.perf_counter() - begun)

@@ -130,6 +130,8 @@ def _from_dataset(scenario: type[Scenario], dataset: Any, label: str) -> Start:
         living: Any = slice(None)
         if f"{population.dim}_id" in dataset:
             ids = np.asarray(_last_moment(dataset[f"{population.dim}_id"]).values)
+            if ids.ndim != 1:
+                raise InputError(f"start: {population.dim}_id of the {label} has no dimension {population.dim!r}")
             living = np.flatnonzero(ids >= 0)
             identities[population.name] = ids[living]
         for name, values in present.items():

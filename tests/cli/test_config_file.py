@@ -185,3 +185,12 @@ def test_an_intervention_on_the_command_line_acts(tmp_path, monkeypatch, capsys)
         "schooling", n_agents=10, steps=20, snapshot_every=20, interventions=[simengine.at(10, speed=0.0)]
     )
     assert json.loads(capsys.readouterr().out)["content_hash"] == there.attrs["content_hash"]
+
+
+def test_a_combination_that_a_file_alone_gives_is_told_with_the_file(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("few.toml").write_text('scenario = "predator_prey"\n[parameters]\nn_predators = 150\npredator_capacity = 40\n')
+    assert main(["run", "--config", "few.toml"]) == 2
+    assert capsys.readouterr().err == "simengine: few.toml: n_predators (150) exceeds predator_capacity (40)\n"
+    assert main(["run", "--config", "few.toml", "--set", "n_predators=200"]) == 2
+    assert capsys.readouterr().err == "simengine: n_predators (200) exceeds predator_capacity (40)\n"

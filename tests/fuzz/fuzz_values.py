@@ -137,7 +137,8 @@ numbers = (
 )
 # By number, since the strategies of hypothesis hash what they choose from.
 odd = (
-    st.integers(0, len(ODD) - 1).map(ODD.__getitem__)
+    # A function of its own: hypothesis shows a bound method with what it is bound to, and some of that cannot be shown.
+    st.integers(0, len(ODD) - 1).map(lambda number: ODD[number])
     | texts
     | numbers
     | st.binary(max_size=4)

@@ -94,3 +94,9 @@ def test_a_direction_is_normalised():
         "schooling", steps=0, snapshot_every=1, start={"heading": heading, "position": np.eye(3)[:2]}
     )
     np.testing.assert_allclose(dataset["heading"][0], [[0.6, 0.0, 0.8], [0.0, 1.0, 0.0]], rtol=1e-15)
+
+
+def test_a_dataset_of_one_agent_picked_out_is_no_start_state(model):
+    first = simengine.run(model, steps=1, snapshot_every=1)
+    with pytest.raises(simengine.InputError, match="start: agent_id of the dataset has no dimension 'agent'"):
+        simengine.run(model, steps=1, start=first.isel(agent=0))

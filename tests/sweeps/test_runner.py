@@ -300,7 +300,7 @@ def test_an_outcome_is_plain_data_that_later_runs_do_not_change() -> None:
     told = pickle.dumps((first.values, first.steps))
     runner.run(SETTLED[0], 2)
     assert pickle.dumps((first.values, first.steps)) == told
-    assert 0 < first.seconds < 600
+    assert first.seconds > 0
 
 
 # -- what an outcome holds ---------------------------------------------------------------------------------------------
