@@ -155,6 +155,7 @@ class Config:
     def _line(self, table: str, key: str, number: int = 0) -> int | None:
         """Return the line of a key in a table (of an array's table with that number), or of its head without a key."""
         word = rf"""["']?{re.escape(key)}["']?\s*="""
+        inline = rf"\s*{re.escape(table)}\s*(\.\s*{word}|=.*[{{,]\s*{word})"
         inside, seen = not table, -1
         for position, line in enumerate(self.text.splitlines(), 1):
             head = re.match(r"\s*\[+\s*[\"']?(\w+)[\"']?\s*\]+", line)
@@ -163,7 +164,7 @@ class Config:
                 inside = head[1] == table and (table != "interventions" or seen == number)
                 if inside and not key:
                     return position
-            elif re.match(rf"\s*{word}" if inside else rf"\s*{table}\s*(\.\s*{word}|=.*[{{,]\s*{word})", line) and key:
+            elif key and re.match(rf"\s*{word}" if inside else inline, line):
                 return position
         return None
 

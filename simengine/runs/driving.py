@@ -10,6 +10,7 @@ from simengine.runs.arguments import whole_number
 from simengine.runs.options import Options
 from simengine.runs.recipe import Recipe
 from simengine.runs.session import Driver, make_engine
+from simengine.scenario.parameters import shown
 
 MOST_SHARDS = 10_000
 
@@ -40,5 +41,5 @@ def driving(recipe: Recipe, options: Options) -> Iterator[Driver]:
 def checked_shards(shards: int | None, address: str | None) -> int | None:
     """Return a number of shards; ``InputError`` for what is none."""
     if address is not None and (not isinstance(address, str) or not address.strip()):
-        raise InputError(f"address: {address!r} is neither 'host:port' nor 'auto' nor 'local'")
+        raise InputError(f"address: {shown(address)} is neither 'host:port' nor 'auto' nor 'local'")
     return None if shards is None else whole_number("shards", shards, 1, MOST_SHARDS)

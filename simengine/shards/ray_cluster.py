@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from simengine.errors import InputError, RunError
+from simengine.scenario.parameters import shown
 
 LOOPBACK = "127.0.0.1"
 LOCAL_NAMES = ("localhost", LOOPBACK, "::1")
@@ -77,9 +78,9 @@ def connect(address: str | None = None, *, workers: int | None = None) -> Iterat
         Ray did not start.
     """
     if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
-        raise InputError(f"workers: {workers!r} is not a number of processes; 1 or more is")
+        raise InputError(f"workers: {shown(workers)} is not a number of processes; 1 or more is")
     if address is not None and (not isinstance(address, str) or not address.strip()):
-        raise InputError(f"address: {address!r} is neither 'host:port' nor 'auto' nor 'local'")
+        raise InputError(f"address: {shown(address)} is neither 'host:port' nor 'auto' nor 'local'")
     with _quiet():
         with _same_state():
             import ray
@@ -197,7 +198,7 @@ def _host_and_port(address: str) -> tuple[str, int]:
         )
     host, _, port = address.strip().rpartition(":")
     if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 2**16:
-        raise InputError(f"address: {address!r} is neither 'host:port' (the head's, 6379 by default) nor 'auto'")
+        raise InputError(f"address: {shown(address)} is neither 'host:port' (the head's, 6379 by default) nor 'auto'")
     return host.strip("[]"), int(port)
 
 

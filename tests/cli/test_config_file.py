@@ -194,3 +194,11 @@ def test_a_combination_that_a_file_alone_gives_is_told_with_the_file(tmp_path, m
     assert capsys.readouterr().err == "simengine: few.toml: n_predators (150) exceeds predator_capacity (40)\n"
     assert main(["run", "--config", "few.toml", "--set", "n_predators=200"]) == 2
     assert capsys.readouterr().err == "simengine: n_predators (200) exceeds predator_capacity (40)\n"
+
+
+@pytest.mark.parametrize("key", ["(", ")", "*", "[", "\\\\"])
+def test_a_key_of_odd_letters_is_an_unknown_key(tmp_path, monkeypatch, capsys, key):
+    monkeypatch.chdir(tmp_path)
+    Path("odd.toml").write_text(f'scenario = "voter"\n"{key}" = 1\n')
+    assert main(["run", "--config", "odd.toml"]) == 2
+    assert capsys.readouterr().err.startswith("simengine: odd.toml:")
