@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simengine.compile.cache import engine_digest, first_alone
 from simengine.compile.emit import is_reference
 from simengine.errors import ScenarioError
 from simengine.runs.packing import pack, unpack
@@ -42,8 +44,14 @@ class Recorder:
         self._snapshot = -1
 
     def prepare(self) -> None:
-        """Let observables compile what they need, before the clock runs."""
-        prepare(strided.observable for strided in self.strides)
+        """Let observables compile what they need, before the clock runs; of several processes one does it first.
+
+        The compiler's cache of a function is not safe against two processes that write it at once.
+        """
+        observables = [strided.observable for strided in self.strides]
+        said = "-".join([engine_digest(), *sorted(observable.name for observable in observables)])
+        with first_alone(f"observables-{hashlib.sha256(said.encode()).hexdigest()[:24]}"):
+            prepare(observables)
 
     def next_step(self, limit: int) -> int:
         """The next step at which something is recorded."""
