@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numba
 from numba.core import config
+from numba.core.caching import IndexDataCacheFile
 
 PACKAGES = ("arrays", "random", "compile", "relations", "diagnostics")
 
@@ -27,11 +28,45 @@ def compiled(**options: Any) -> Any:
         before = config.CACHE_DIR  # type: ignore[attr-defined]
         config.CACHE_DIR = str(library())  # type: ignore[attr-defined]
         try:
-            return numba.njit(**options)(function)
+            return kept_by_signature(numba.njit(**options)(function))
         finally:
             config.CACHE_DIR = before  # type: ignore[attr-defined]
 
     return decorate
+
+
+class SignatureFiles(IndexDataCacheFile):  # type: ignore[misc]
+    """The files of one compiled function, with an index of its own for each of its signatures.
+
+    With one index for all, as numba has it, two processes that compile different signatures at once choose the same
+    name for their machine code, and a later process calls that of the wrong arguments.
+    """
+
+    def __init__(self, shared: IndexDataCacheFile):
+        self._folder = shared._cache_path
+        self._base = shared._index_name.removesuffix(".nbi")
+        self._stamp = shared._source_stamp
+
+    def _of(self, key: Any) -> IndexDataCacheFile:
+        name = hashlib.sha256(repr(key).encode()).hexdigest()[:16]
+        return IndexDataCacheFile(self._folder, f"{self._base}-{name}", self._stamp)
+
+    def save(self, key: Any, data: Any) -> None:
+        self._of(key).save(key, data)
+
+    def load(self, key: Any) -> Any:
+        return self._of(key).load(key)
+
+    def flush(self) -> None:
+        """Nothing is forgotten: an index of other sources is passed over when it is read."""
+
+
+def kept_by_signature(dispatcher: Any) -> Any:
+    """Return numba's function, from now on kept on disk in files that several processes may write at once."""
+    cache = dispatcher._cache
+    if hasattr(cache, "_cache_file"):
+        cache._cache_file = SignatureFiles(cache._cache_file)
+    return dispatcher
 
 
 if TYPE_CHECKING:

@@ -309,6 +309,7 @@ class ModuleWriter:
                 with body.block(f"if {test}:"):
                     body.line(f"status[1] = {number + 1}")
                     body.line("return step + 1")
+        code.line("@kept_by_signature")
         code.line("@njit(cache=True, nogil=True, error_model='numpy')")
         code.line(f"def {name}({', '.join(['first_step', 'steps', *sorted(names.used)])}):")
         code.line("    for step in range(first_step, first_step + steps):")
@@ -361,6 +362,7 @@ class ModuleWriter:
             "import math",
             "import numpy as np",
             "from numba import njit, prange",
+            "from simengine.arrays.jit import kept_by_signature",
         ]
         head += [f"from simengine.random.draws import {name.removeprefix('_draw_')} as {name}" for name in draws]
         head += [f"from {module} import {name} as engine_{name}" for name, module in sorted(self.imports.items())]

@@ -33,6 +33,7 @@ from simengine.store.attributes import decode_attributes
 
 SECONDS = 60
 MEMORY = 8 << 30
+"""What a child may map beyond its parent, who may already hold the shared memory of Ray."""
 OUT, PARTS, CHECKPOINTS = "x.nc", "x.nc.parts", "x.nc.checkpoints"
 
 
@@ -327,6 +328,11 @@ def deed(number: int, path: Path) -> None:
         check_folder(before, path.parent, began=code == 1)
 
 
+def mapped() -> int:
+    """Bytes of address space that this process has mapped."""
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+
+
 def in_child(what: Callable[[], None]) -> str:
     """Run something in a forked child with limits of time and memory; how it failed, or nothing."""
     read, write = os.pipe()
@@ -336,7 +342,8 @@ def in_child(what: Callable[[], None]) -> str:
         faulthandler.disable()
         said = ""
         try:
-            resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+            limit = mapped() + MEMORY
+            resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
             what()
         except BaseException:
