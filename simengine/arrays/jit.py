@@ -35,7 +35,7 @@ def compiled(**options: Any) -> Any:
     return decorate
 
 
-class SignatureFiles(IndexDataCacheFile):  # type: ignore[misc]
+class SignatureFiles(IndexDataCacheFile):
     """The files of one compiled function, with an index of its own for each of its signatures.
 
     With one index for all, as numba has it, two processes that compile different signatures at once choose the same
@@ -47,14 +47,17 @@ class SignatureFiles(IndexDataCacheFile):  # type: ignore[misc]
         self._base = shared._index_name.removesuffix(".nbi")
         self._stamp = shared._source_stamp
 
-    def _of(self, key: Any) -> IndexDataCacheFile:
+    def _of(self, key: Any) -> Any:
         name = hashlib.sha256(repr(key).encode()).hexdigest()[:16]
-        return IndexDataCacheFile(self._folder, f"{self._base}-{name}", self._stamp)
+        files: Any = IndexDataCacheFile
+        return files(self._folder, f"{self._base}-{name}", self._stamp)
 
     def save(self, key: Any, data: Any) -> None:
+        """Keep the machine code of a signature."""
         self._of(key).save(key, data)
 
     def load(self, key: Any) -> Any:
+        """Return the machine code of a signature, None where there is none."""
         return self._of(key).load(key)
 
     def flush(self) -> None:
