@@ -1,13 +1,15 @@
 """The compiler, with a cache in which machine code never outlives its sources.
 
 Numba keeps a compiled function by the file that it is written in, and misses changes in the functions that it calls.
-Here the folder's name is a hash of all sources that may be called, so that a change in any of them begins a new one.
+Here the folder's name is a hash of all sources that the function's module imports, directly or not, so that a change
+in any of them begins a new one.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Callable
 from functools import cache
@@ -18,15 +20,13 @@ import numba
 from numba.core import config
 from numba.core.caching import IndexDataCacheFile
 
-PACKAGES = ("arrays", "random", "compile", "relations", "diagnostics")
-
 
 def compiled(**options: Any) -> Any:
     """Return numba's decorator of these options; what it compiles is kept in `cache_directory`."""
 
     def decorate(function: Callable[..., Any]) -> Any:
         before = config.CACHE_DIR  # type: ignore[attr-defined]
-        config.CACHE_DIR = str(library())  # type: ignore[attr-defined]
+        config.CACHE_DIR = str(library(function.__module__))  # type: ignore[attr-defined]
         try:
             return kept_by_signature(numba.njit(**options)(function))
         finally:
@@ -80,9 +80,46 @@ else:
 
 
 @cache
-def library() -> Path:
-    """Return the folder of the engine's own compiled functions."""
-    return cache_directory() / f"engine-{digest_of(*PACKAGES)[:24]}"
+def library(module: str) -> Path:
+    """Return the folder of the compiled functions of one of the engine's modules."""
+    digest = hashlib.sha256()
+    for path in sorted(sources(module)):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return cache_directory() / "engine" / f"{module.removeprefix('simengine.')}-{digest.hexdigest()[:24]}"
+
+
+def sources(module: str) -> set[Path]:
+    """Return the files of a module of the engine and of all those that it imports, and they in turn."""
+    found: set[Path] = set()
+    waiting = [module]
+    while waiting:
+        path = _source(waiting.pop())
+        if path is not None and path not in found:
+            found.add(path)
+            waiting += _imported(path)
+    return found
+
+
+def _source(module: str) -> Path | None:
+    """Return the file of a module; None if it is none of the engine's."""
+    package, *parts = module.split(".")
+    if package != "simengine" or not parts:
+        return None
+    root = Path(__file__).resolve().parent.parent
+    path = root.joinpath(*parts)
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.exists()), None)
+
+
+_IMPORT = re.compile(r"^[ \t]*from (simengine[.\w]*) import (\([^)]*\)|[^\n]*)|^[ \t]*import (simengine[.\w]*)", re.M)
+
+
+@cache
+def _imported(path: Path) -> tuple[str, ...]:
+    """Return what a file imports of the engine: modules, and names in them that may be modules."""
+    found: list[str] = []
+    for package, names, whole in _IMPORT.findall(path.read_text(encoding="utf-8")):
+        found += [whole] if whole else [package, *(f"{package}.{name}" for name in re.findall(r"\w+", names))]
+    return tuple(found)
 
 
 def cache_directory() -> Path:
@@ -105,6 +142,6 @@ def digest_of(*packages: str) -> str:
     root = Path(__file__).resolve().parent.parent
     digest = hashlib.sha256()
     for package in packages:
-        for path in sorted((root / package).glob("*.py")):
+        for path in sorted((root / package).rglob("*.py")):
             digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()

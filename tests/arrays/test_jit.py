@@ -18,7 +18,7 @@ def doubled(values):
 
 @pytest.fixture
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(jit, "library", lambda: tmp_path)
+    monkeypatch.setattr(jit, "library", lambda module: tmp_path)
     return tmp_path
 
 
@@ -30,7 +30,7 @@ def test_two_signatures_written_at_the_same_moment_keep_their_own_code(
     jit.njit(cache=True)(doubled)(np.array([3], dtype=np.int64))
     jit.njit(cache=True)(doubled)(np.array([1.5]))
     monkeypatch.undo()
-    monkeypatch.setattr(jit, "library", lambda: kept)
+    monkeypatch.setattr(jit, "library", lambda module: kept)
 
     again: Any = jit.njit(cache=True)(doubled)
     assert again(np.array([3], dtype=np.int64)) == 6
@@ -45,3 +45,34 @@ def test_a_function_is_not_compiled_again_for_a_signature_that_was_seen(kept: Pa
     again(np.array([2], dtype=np.int64))
     assert sum(again.stats.cache_hits.values()) == 1
     assert sum(again.stats.cache_misses.values()) == 1
+
+
+def test_machine_code_depends_on_every_source_that_its_module_imports_and_on_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "simengine"
+    texts = {
+        "arrays/jit.py": "",
+        "top/__init__.py": "",
+        "top/caller.py": "from simengine.top import (\n    helper,\n)\nimport simengine.other\n",
+        "top/helper.py": "    from simengine.top.deep.thing import name\n",
+        "top/deep/thing.py": "name = 1\n",
+        "other.py": "from simengine.top import caller\n",
+        "unrelated.py": "",
+    }
+    for name, text in texts.items():
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        (package / name).write_text(text, encoding="utf-8")
+    monkeypatch.setattr(jit, "__file__", str(package / "arrays" / "jit.py"))
+    found = {str(path.relative_to(package)) for path in jit.sources("simengine.top.caller")}
+    assert found == {"top/__init__.py", "top/caller.py", "top/helper.py", "top/deep/thing.py", "other.py"}
+
+    def folder() -> Path:
+        jit._imported.cache_clear()
+        return jit.library.__wrapped__("simengine.top.caller")
+
+    before = folder()
+    (package / "unrelated.py").write_text("x = 1\n", encoding="utf-8")
+    assert folder() == before
+    (package / "top/deep/thing.py").write_text("name = 2\n", encoding="utf-8")
+    assert folder() != before
