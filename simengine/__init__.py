@@ -81,7 +81,11 @@ _HOME = {
     "simengine.sweeps.api": ("extend", "failures", "open", "resume", "status", "sweep"),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
-_MODULES = {"designs": "simengine.sweeps.designs", "testing": "simengine.testing"}
+_MODULES = {
+    "diagnostics": "simengine.diagnostics",
+    "designs": "simengine.sweeps.designs",
+    "testing": "simengine.testing",
+}
 
 __all__ = [
     "NOBODY",

@@ -1,0 +1,1 @@
+"""Continuous quantities from samples."""

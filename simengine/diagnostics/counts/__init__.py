@@ -1,0 +1,1 @@
+"""Discrete quantities from integer counts."""

@@ -1,0 +1,35 @@
+"""Why a number is to be doubted: the names of all flags, and what each means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+FLAGS: Mapping[str, str] = MappingProxyType(
+    {
+        "few_samples": "too few samples for this estimator; the correction of its bias is no longer exact",
+        "unseen_states": "many of the states were seen once or never; more of them may exist than were seen",
+        "many_states": "there are nearly as many parameters as samples (degrees of freedom above a tenth of them)",
+        "table_overflow": "there are more different states than the table may hold; the rarest are left out",
+        "constant": "a variable does not vary",
+        "ties": "values are repeated, as continuous values never are",
+        "atoms": "part of the values sit on a few exact values (saturated opinions, zeros), another part does not",
+        "high_dimension": "too many dimensions for nearest neighbours; the value is too small",
+        "heavy_tails": "a few values lie very far out; ranks are used where the quantity allows it",
+        "not_gaussian": "the data are not jointly Gaussian, which this estimator assumes",
+        "saturated": "the value is near the highest that can be seen with so many samples",
+        "unstable_subsamples": "halves and other parts of the data give other values than all of it",
+        "singular": "variables are functions of one another",
+        "short_series": "the series is short against its own memory",
+        "drifting": "the first half of the series differs from the second: it is not stationary",
+        "one_way": "transitions were seen in one direction only; half a count was added for the other one",
+        "degenerate_null": "the null has no spread",
+        "outside_range": "values lie outside the declared range; they count in its end bins",
+        "empty": "there is nothing to count",
+        "many_ties": "more than a tenth of the compared values are equal; their order is that of appearance",
+        "not_converged": "the iteration stopped before it reached its tolerance",
+        "tail_not_power_law": "a power law does not describe the tail",
+        "common_component": "all directions share a large common part; see the centred value",
+    }
+)
+"""By name: one sentence that a user can act on."""

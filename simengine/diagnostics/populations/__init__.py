@@ -1,0 +1,1 @@
+"""Quantities of populations, places and networks."""

@@ -1,0 +1,1 @@
+"""Observables that compute diagnostics while a simulation runs."""
