@@ -67,7 +67,7 @@ class SignatureFiles(IndexDataCacheFile):
 def kept_by_signature(dispatcher: Any) -> Any:
     """Return numba's function, from now on kept on disk in files that several processes may write at once."""
     cache = getattr(dispatcher, "_cache", None)
-    if hasattr(cache, "_cache_file"):
+    if cache is not None and hasattr(cache, "_cache_file"):
         cache._cache_file = SignatureFiles(cache._cache_file)
     return dispatcher
 

@@ -79,6 +79,20 @@ class PopulationState:
             table = table[:, self.order[: self.living]]
         return np.ascontiguousarray(table.T if field.components else table[0])
 
+    def unordered(self, name: str) -> Array:
+        """A field of the living in an order that may be any, the same for all fields: a copy or a view.
+
+        For what no order can change, as counts are; it saves putting the agents in order.
+        """
+        if self.population.dynamic:
+            return self.values(name)
+        field, table = self.declared[name], self.fields[name][:, : self.living]
+        return table.T if field.components else table[0]
+
+    def unordered_ids(self) -> Array:
+        """The ids in the order of `unordered`."""
+        return self.living_ids() if self.population.dynamic else self.ids[: self.living]
+
     def living_ids(self) -> Array:
         """The ids of the living, ascending."""
         return self.ids[self.order[: self.living]]

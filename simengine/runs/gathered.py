@@ -52,6 +52,14 @@ class GatheredPopulation:
             self._values[name] = self.block(name, 0, self.living)
         return self._values[name]
 
+    def unordered_ids(self) -> NDArray[np.int64]:
+        """Their ids, ascending."""
+        return self.living_ids()
+
+    def unordered(self, name: str) -> NDArray[Any]:
+        """The same; nothing would be saved by another order."""
+        return self.values(name)
+
     def blocks(self, name: str) -> Blocks:
         """A field of the living like `values`, to be had in parts; nothing is kept."""
         components = self.declared[name].components

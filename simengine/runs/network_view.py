@@ -44,6 +44,17 @@ class NetworkView:
         found = np.bincount(self.source, minlength=agents)
         return found if network.directed else found + np.bincount(self.target, minlength=agents)
 
+    @property
+    def sight(self) -> tuple[Array, Array]:
+        """Who sees whom: the ids of those who see and of those whom they see, an entry for each of such pairs."""
+        network, source, target = self._state.network, self.source, self.target
+        if not network.directed:
+            return np.concatenate([source, target]), np.concatenate([target, source])
+        if network.way == "both":
+            pairs = np.unique(np.stack([np.concatenate([source, target]), np.concatenate([target, source])]), axis=1)
+            return pairs[0], pairs[1]
+        return (source, target) if network.way == "out" else (target, source)
+
     def graph(self) -> Any:
         """Return the network as a networkx graph, fields as attributes of its edges."""
         import networkx

@@ -65,7 +65,7 @@ class Recorder:
         step = self.engine.step
         edge = step == 0 or last
         if isinstance(self.writer, MemoryWriter) and self._arrived != step:
-            self._before = self.writer.mark(), copy.deepcopy(self._lasting)
+            self._before = self.writer.mark(), self._kept(self._lasting)
         self._arrived = step
         due = [strided for strided in self.strides if edge or step % (strided.every or self.every) == 0]
         if (edge or due or step % self.every == 0) and self._recorded != step:
@@ -80,7 +80,7 @@ class Recorder:
         lasting_states = self._lasting
         # What was recorded of this moment must not count twice.
         before = self._before[1] if self._arrived == self.engine.step else lasting_states
-        self._lasting = copy.deepcopy(before)
+        self._lasting = self._kept(before)
         try:
             return self._row(list(self.strides))
         finally:
@@ -100,6 +100,11 @@ class Recorder:
         finally:
             self._forget()
             self.record()
+
+    def _kept(self, states: Mapping[str, Any]) -> dict[str, Any]:
+        """The states of lasting observables as they are now, whatever is seen later."""
+        frozen = {strided.observable.name for strided in self.strides if getattr(strided.observable, "frozen", False)}
+        return {name: state if name in frozen else copy.deepcopy(state) for name, state in states.items()}
 
     def _forget(self) -> None:
         """Forget what was recorded of the present moment."""

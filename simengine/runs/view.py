@@ -47,6 +47,22 @@ class PopulationView:
     def __len__(self) -> int:
         return self.size
 
+    @property
+    def all_here(self) -> bool:
+        """Whether the ids are 0 to n - 1: nobody is born or dies, and nobody is elsewhere."""
+        return not self._state.population.dynamic and self.size == self._state.capacity
+
+    @property
+    def unordered_ids(self) -> Array:
+        """The ids in the order of `unordered`."""
+        return self._state.unordered_ids()
+
+    def unordered(self, name: str) -> Array:
+        """A field of all agents in an order that may be any, the same for all fields; for what no order can change."""
+        values: Array = self._state.unordered(self._checked(name)).view()
+        values.flags.writeable = False
+        return values
+
     def tally(self, name: str) -> tuple[Array, Array]:
         """The values of a field of whole numbers that occur, ascending, and how many agents have each."""
         found = self._tallies.get(name)
@@ -106,13 +122,17 @@ class NamedDraws:
 
 
 class View:
-    """One moment of a run: populations, parameters, step and time."""
+    """One moment of a run: populations, parameters, step and time.
+
+    ``shared`` is where observables leave what others may need of the same moment, under keys of their own.
+    """
 
     def __init__(self, scenario: Scenario, state: State, seed: int, step: int) -> None:
         self.scenario, self.state, self.seed, self.step = scenario, state, seed, step
         self.time = step * scenario.dt
         self.populations = {name: PopulationView(found) for name, found in state.populations.items()}
         self.networks = {name: NetworkView(found) for name, found in state.networks.items()}
+        self.shared: dict[Any, Any] = {}
 
     def offered(self) -> dict[str, Any]:
         """What a function of this moment may ask for, by argument name."""

@@ -3,7 +3,9 @@
 An observable accumulates a state from views of the populations (``update``), states add up (``merge``), and
 ``finalise`` turns the state into values. Each record begins with an empty state, unless the observable has the
 attribute ``lasting = True``: then the state goes on from record to record, for averages over time and the like, and is
-kept in checkpoints. It is made of arrays, numbers, texts, lists and dicts.
+kept in checkpoints. It is made of arrays, numbers, texts, lists and dicts. With ``frozen = True`` a state is never
+changed in place, but ``update`` and ``merge`` return new ones, so that it need not be copied; only ``finalise`` may put
+new entries into the dict that it is given.
 
 An observable with the attribute ``partial = True`` is measured where the agents are if a run is spread over shards:
 every shard updates an empty state with a view of the agents that it acts for, and these states are merged in the order

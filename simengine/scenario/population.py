@@ -13,6 +13,12 @@ from simengine.errors import ScenarioError, nearest
 FIELD_TYPES = {float: np.dtype("float64"), int: np.dtype("int64"), bool: np.dtype("bool")}
 NOBODY = -1
 
+TAKEN = frozenset({
+    "alive", "ids", "size", "capacity", "fields", "name", "dim", "inboxes", "dynamic", "bind", "tally", "all_here",
+    "unordered", "unordered_ids",
+})  # fmt: skip
+"""Names that populations and views of them have for other things than fields."""
+
 
 @dataclass(frozen=True)
 class Field:
@@ -112,7 +118,20 @@ def population(size: str | int, capacity: str | int | None = None, dim: str = ""
     for name, declared in fields.items():
         if not isinstance(declared, Field):
             raise ScenarioError(f"{name}: declare it with field(), vector() or reference(), not {declared!r}")
-        if name in {"alive", "ids", "size", "capacity", "fields", "name", "dim", "inboxes", "dynamic", "bind", "tally"}:
+        if name in {
+            "alive",
+            "ids",
+            "size",
+            "capacity",
+            "fields",
+            "name",
+            "dim",
+            "inboxes",
+            "dynamic",
+            "bind",
+            "tally",
+            "unordered",
+        }:
             raise ScenarioError(f"field name {name!r} is taken by the population itself; choose another")
         named[name] = Field(
             declared.dtype, declared.unit, declared.long_name, declared.default, declared.components,

@@ -44,6 +44,14 @@ class HeldPopulation:
         table = self._fields[name][:, self._slots]
         return np.ascontiguousarray(table.T if self.declared[name].components else table[0])
 
+    def unordered_ids(self) -> NDArray[np.int64]:
+        """Their ids, ascending."""
+        return self.living_ids()
+
+    def unordered(self, name: str) -> NDArray[Any]:
+        """The same; nothing would be saved by another order."""
+        return self.values(name)
+
     def block(self, name: str, lowest: int, highest: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
         """Ids from ``lowest`` to ``highest``, both included, and their values: (components or 1, agents)."""
         first, end = np.searchsorted(self._ids, lowest), np.searchsorted(self._ids, highest, side="right")

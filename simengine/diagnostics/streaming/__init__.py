@@ -1,1 +1,51 @@
-"""Observables that compute diagnostics while a simulation runs."""
+"""Observables that compute diagnostics while a simulation runs.
+
+Functions have the names of the pure ones, but take fields in place of arrays, and are listed under ``observe``::
+
+    from simengine.diagnostics import streaming
+    from simengine.diagnostics.streaming import field
+
+    observe = [
+        streaming.entropy(field("agents.opinion", bins=20, range=(-1, 1))),
+        streaming.transfer_entropy(field("agents.opinion", bins=4, range=(-1, 1)), "friends", window=100),
+    ]
+
+Each records its value with ``_standard_error``, ``_null_mean``, ``_null_sd`` and ``_flags``. Bins are fixed for the
+whole run; values are the same bits for any number of shards and threads.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_HOME: dict[str, tuple[str, ...]] = {
+    "binning": ("field",),
+    "distributions": (
+        "community_disagreement", "dual_total_correlation", "effective_number", "entropy", "mutual_information",
+        "o_information", "polarization", "total_correlation",
+    ),
+    "headings": ("heading_entropy", "heading_entropy_excess", "heading_polarization"),
+    "observable": ("flags_of",),
+    "processes": (
+        "change", "entropy_production", "entropy_rate", "information_storage", "transfer_entropy",
+    ),
+    "sampled": ("differential_entropy", "neighbour_mutual_information"),
+}  # fmt: skip
+"""The public names by the module that holds them."""
+
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = sorted(_MODULE_OF)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'simengine.diagnostics.streaming' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"simengine.diagnostics.streaming.{_MODULE_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__doc__", "__name__"])

@@ -1,0 +1,54 @@
+"""Diagnostics from nearest neighbours, of a sample of agents chosen by hash: its size is in their errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from simengine.diagnostics import information
+from simengine.diagnostics.estimate import Estimate
+from simengine.diagnostics.streaming.distributions import When, streamed
+from simengine.diagnostics.streaming.observable import Streamed
+from simengine.diagnostics.streaming.states import Sample
+
+SAMPLE = 1000
+"""Agents in a sample, unless said otherwise."""
+
+
+def differential_entropy(
+    *fields: str, sample: int = SAMPLE, k: int = 4, name: str = "", unit: str = "nat", when: When = None
+) -> Streamed:
+    """Stream the differential entropy of fields, jointly, of at most ``sample`` agents (Kozachenko & Leonenko)."""
+    name = name or "_".join(field.split(".", 1)[-1].replace(".", "_") for field in fields) + "_differential_entropy"
+
+    def answer(reading: Any, view: Any) -> Estimate:
+        return information.entropy(reading[1], estimator="kozachenko-leonenko", k=k, unit=unit)
+
+    return streamed(
+        name, Sample(fields, sample, name), None, answer, unit, f"differential entropy of {', '.join(fields)}", False,
+        {"estimator": "kozachenko-leonenko", "k": k}, when,
+    )  # fmt: skip
+
+
+def neighbour_mutual_information(
+    x: str | tuple[str, ...], y: str | tuple[str, ...], *, sample: int = SAMPLE, estimator: str = "auto", k: int = 4,
+    name: str = "", unit: str = "nat", when: When = None,
+) -> Streamed:  # fmt: skip
+    """Stream the mutual information of two fields, or two groups of fields, of at most ``sample`` agents.
+
+    ``estimator`` as in :func:`~simengine.diagnostics.information.mutual_information`.
+    """
+    first, second = ((one,) if isinstance(one, str) else tuple(one) for one in (x, y))
+    own = "_".join(field.split(".", 1)[-1].replace(".", "_") for field in (*first, *second))
+    name = name or f"{own}_mutual_information"
+
+    def answer(reading: Any, view: Any) -> Estimate:
+        columns = reading[1]
+        return information.mutual_information(
+            columns[:, : len(first)], columns[:, len(first) :], estimator=estimator, k=k, unit=unit
+        )
+
+    return streamed(
+        name, Sample((*first, *second), sample, name), None, answer, unit,
+        f"mutual information of {', '.join(first)} and {', '.join(second)}", False, {"estimator": estimator, "k": k},
+        when,
+    )  # fmt: skip
