@@ -25,17 +25,10 @@ from __future__ import annotations
 import math
 from typing import Any, Literal
 
-import numpy as np
-
 from simengine import Regimes, Scenario, Space, count, gather, observable, param, population, total, update, vector
+from simengine.diagnostics import streaming
 
 HEADING_BINS = 36
-
-
-@observable
-def polarization(agents: Any) -> float:
-    """Length of the mean heading, 1 when all fly alike."""
-    return float(np.linalg.norm(agents.heading.mean(axis=0)))
 
 
 @observable
@@ -45,15 +38,6 @@ def mean_neighbours(agents: Any, p: Any) -> float:
 
     tree = KDTree(agents.position, boxsize=p.box)
     return float(tree.count_neighbors(tree, p.vision)) / len(agents) - 1.0
-
-
-@observable
-def heading_entropy_plug_in(agents: Any) -> float:
-    """Plug-in entropy of headings in 36 equal sectors, in nats, not bias-corrected."""
-    angle = np.arctan2(agents.heading[:, 1], agents.heading[:, 0])
-    found, _ = np.histogram(angle, HEADING_BINS, (-math.pi, math.pi))
-    share = found[found > 0] / len(agents)
-    return float((share * np.log(1.0 / share)).sum())
 
 
 def turned(x: float, y: float, steer_x: float, steer_y: float, seen: float) -> tuple[float, float]:
@@ -122,4 +106,8 @@ class Flocking(Scenario):
         new.position[me, 0] += p.speed * x
         new.position[me, 1] += p.speed * y
 
-    observe = [polarization, mean_neighbours, heading_entropy_plug_in]
+    observe = [
+        streaming.heading_polarization("agents.heading"),
+        mean_neighbours,
+        streaming.heading_entropy("agents.heading", dimensions=2, bins=HEADING_BINS),
+    ]

@@ -32,6 +32,7 @@ from typing import Any
 import numpy as np
 
 from simengine import Random, Scenario, consensus, events, field, gather, param, population, running, tally, update
+from simengine.diagnostics import streaming
 
 
 @tally("agents.opinion")
@@ -51,13 +52,6 @@ def discordance(counts: Any) -> float:
 def opinions_left(counts: Any) -> int:
     """Opinions that somebody holds, counted."""
     return len(counts)
-
-
-@tally("agents.opinion")
-def opinion_entropy_plug_in(counts: Any) -> float:
-    """Plug-in entropy of the distribution of opinions, in nats, not bias-corrected."""
-    share = counts / counts.sum()
-    return float((share * np.log(1.0 / share)).sum())
 
 
 class Voter(Scenario):
@@ -91,5 +85,10 @@ class Voter(Scenario):
         """Take it over."""
         new.opinion[me] = acc.heard
 
-    observe = [share_of_one, discordance, opinions_left, opinion_entropy_plug_in]
+    observe = [
+        share_of_one,
+        discordance,
+        opinions_left,
+        streaming.entropy(streaming.field("agents.opinion", states="n_opinions")),
+    ]
     stop = consensus(agents.opinion)

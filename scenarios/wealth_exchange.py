@@ -31,8 +31,6 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import numpy as np
-
 from simengine import (
     Random,
     Scenario,
@@ -47,6 +45,7 @@ from simengine import (
     tally,
     update,
 )
+from simengine.diagnostics import streaming
 
 
 @tally("agents.wealth")
@@ -63,13 +62,6 @@ def gini(values: Any, counts: Any) -> float:
 def total_wealth(values: Any, counts: Any) -> int:
     """Sum of all wealth, which never changes."""
     return int((values * counts).sum())
-
-
-@tally("agents.wealth")
-def wealth_entropy_plug_in(counts: Any) -> float:
-    """Plug-in entropy of the distribution of wealth over whole units, in nats, not bias-corrected."""
-    share = counts / counts.sum()
-    return float((share * np.log(1.0 / share)).sum())
 
 
 @tally("agents.wealth")
@@ -119,4 +111,4 @@ class WealthExchange(Scenario):
             new.wealth[me] -= 1
             new.wealth[acc.partner] += 1
 
-    observe = [gini, total_wealth, wealth_entropy_plug_in, share_poor]
+    observe = [gini, total_wealth, streaming.entropy("agents.wealth"), share_poor]

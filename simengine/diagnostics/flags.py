@@ -21,6 +21,7 @@ FLAGS: Mapping[str, str] = MappingProxyType(
         "unstable_subsamples": "halves and other parts of the data give other values than all of it",
         "singular": "variables are functions of one another",
         "short_series": "the series is short against its own memory",
+        "not_markov": "the next state depends on more than the present one, which this estimator assumes",
         "drifting": "the first half of the series differs from the second: it is not stationary",
         "one_way": "transitions were seen in one direction only; half a count was added for the other one",
         "degenerate_null": "the null has no spread",
@@ -29,7 +30,11 @@ FLAGS: Mapping[str, str] = MappingProxyType(
         "many_ties": "more than a tenth of the compared values are equal; their order is that of appearance",
         "not_converged": "the iteration stopped before it reached its tolerance",
         "tail_not_power_law": "a power law does not describe the tail",
+        "narrow_tail": "the sizes of the tail span less than a factor of ten; many laws look alike over it",
+        "near_tie": "the lesser of two numbers is taken that are equal to within their errors; it is too small by chance",
         "common_component": "all directions share a large common part; see the centred value",
+        "no_heading": "agents that stand still have no heading; they are left out",
+        "cascade": "what actions tell of the state cannot be told from chance; those who watch learn nothing",
     }
 )
 """By name: one sentence that a user can act on."""

@@ -108,9 +108,9 @@ def test_a_parallel_flock_is_polarized_and_a_flock_of_two_opposites_is_not() -> 
     alike = advanced(start={"position": place, "heading": [[0.0, 2.0], [0.0, 2.0]]}, steps=0)
     opposite = advanced(start={"position": place, "heading": [[0.0, 1.0], [0.0, -1.0]]}, steps=0)
     assert float(alike.polarization[0]) == 1.0
-    assert float(alike.heading_entropy_plug_in[0]) == 0.0
+    assert float(alike.heading_entropy[0]) == 0.0
     assert float(opposite.polarization[0]) == 0.0
-    assert float(opposite.heading_entropy_plug_in[0]) == pytest.approx(np.log(2.0))
+    assert float(opposite.heading_entropy[0]) == pytest.approx(np.log(2.0) + np.euler_gamma + np.log(2.0))
     assert float(opposite.mean_neighbours[0]) == 1.0
 
 

@@ -114,4 +114,7 @@ def test_opinions_once_lost_do_not_come_back() -> None:
 def test_the_start_holds_the_shares_asked_for() -> None:
     run = simengine.run(Voter, n_agents=20, n_opinions=3, initial_share=0.4, steps=0, snapshot_every=1, progress=False)
     assert np.bincount(run.opinion.values[0].astype(int)).tolist() == [6, 8, 6]
-    assert float(run.opinion_entropy_plug_in[0]) == pytest.approx(-(0.4 * np.log(0.4) + 0.6 * np.log(0.3)))
+    # Grassberger (2003): ln N - sum n G(n) / N, with G(2) = 2 - gamma - ln 2 and G(2k + 2) = G(2k) + 2 / (2k + 1).
+    g_6 = 2 - np.euler_gamma - np.log(2.0) + 2 / 3 + 2 / 5
+    wanted = np.log(20.0) - (12 * g_6 + 8 * (g_6 + 2 / 7)) / 20
+    assert float(run.opinion_entropy[0]) == pytest.approx(wanted)

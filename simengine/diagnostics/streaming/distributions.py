@@ -1,4 +1,7 @@
-"""Diagnostics of how values are distributed over the agents of a moment, or of a window of records."""
+"""Diagnostics of how values are distributed over the agents of a moment, or of a window of records.
+
+Estimators are imported when the first estimate is made: they load libraries that a run without them does not need.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,7 @@ from typing import Any
 import numpy as np
 
 from simengine.diagnostics.counts.entropies import entropy_from_counts
-from simengine.diagnostics.counts.information import (
-    conditional_mutual_information_from_table,
-    mutual_information_from_table,
-)
 from simengine.diagnostics.estimate import Estimate, doubted
-from simengine.diagnostics.multivariate import shared
-from simengine.diagnostics.populations.communities import community_disagreement_from_counts
-from simengine.diagnostics.populations.opinions import effective_opinions_from_counts
-from simengine.diagnostics.populations.polarization import opinion_polarization_from_counts
 from simengine.diagnostics.streaming.binning import Binning, Field, as_binning
 from simengine.diagnostics.streaming.histories import Windowed
 from simengine.diagnostics.streaming.observable import State, Streamed
@@ -71,6 +66,8 @@ def effective_number(
     binning = as_binning(field)
 
     def answer(table: Table, view: Any) -> Estimate:
+        from simengine.diagnostics.populations.opinions import effective_opinions_from_counts
+
         found = effective_opinions_from_counts(table.counts, order=order, outside=table.outside)
         return found if table.values is None else without_null(found)
 
@@ -92,6 +89,8 @@ def polarization(
         raise ScenarioError(f"{field.field}: polarization needs bins= and range=, or states=")
 
     def answer(table: Table, view: Any) -> Estimate:
+        from simengine.diagnostics.populations.polarization import opinion_polarization_from_counts
+
         low, high, size = field.edges(view)
         edges: Any = low + (high - low) / size * np.arange(size + 1)
         return opinion_polarization_from_counts(table.counts, edges, measure, alpha=alpha, outside=table.outside)
@@ -109,10 +108,13 @@ def community_disagreement(
     """Stream how much the opinion of an agent tells of its community: a generalised Jensen-Shannon divergence."""
 
     def answer(table: Table, view: Any) -> Estimate:
+        from simengine.diagnostics.populations.communities import community_disagreement_from_counts
+
         return community_disagreement_from_counts(table.counts.T, outside=table.outside, unit=unit)
 
+    fields = as_binning(opinion), as_binning(community)
     return streamed(
-        name, Counts((as_binning(opinion), as_binning(community))), window, answer, unit, "disagreement between communities", True, {}, when,
+        name, Counts(fields), window, answer, unit, "disagreement between communities", True, {}, when
     )  # fmt: skip
 
 
@@ -128,9 +130,16 @@ def mutual_information(
         Fields with their bins or states: ``field("agents.opinion", bins=8, range=(-1, 1))``.
     """
     fields = tuple(as_binning(one) for one in (x, y, given) if one is not None)
-    estimate = mutual_information_from_table if given is None else conditional_mutual_information_from_table
 
     def answer(table: Table, view: Any) -> Estimate:
+        from simengine.diagnostics.counts import information
+
+        plain = given is None
+        estimate = (
+            information.mutual_information_from_table
+            if plain
+            else information.conditional_mutual_information_from_table
+        )
         return outside(estimate(table.counts, estimator=estimator, unit=unit), table)
 
     condition = "" if given is None else f" given {words(given)}"
@@ -139,14 +148,6 @@ def mutual_information(
         f"mutual information of {words(x)} and {words(y)}{condition}", True, {"estimator": estimator},
         when,
     )  # fmt: skip
-
-
-_MANY: dict[str, Callable[..., Estimate]] = {
-    "total_correlation": shared.total_correlation,
-    "dual_total_correlation": shared.dual_total_correlation,
-    "o_information": shared.o_information,
-    "s_information": shared.s_information,
-}
 
 
 def total_correlation(*fields: Field, **options: Any) -> Streamed:
@@ -168,9 +169,11 @@ def _of_many(
     quantity: str, fields: tuple[Field, ...], *, window: Window = None, name: str = "", unit: str = "nat",
     when: When = None,
 ) -> Streamed:  # fmt: skip
-    estimate = _MANY[quantity]
 
     def answer(table: Table, view: Any) -> Estimate:
+        from simengine.diagnostics.multivariate import shared
+
+        estimate: Callable[..., Estimate] = getattr(shared, quantity)
         return outside(estimate(counts=table.counts, unit=unit), table)
 
     return streamed(

@@ -12,12 +12,6 @@ from numpy.typing import NDArray
 
 from simengine.arrays.jit import njit
 from simengine.diagnostics.estimate import Estimate, flagged, normal_interval
-from simengine.diagnostics.populations.headings import (
-    heading_counts,
-    heading_entropy_from_counts,
-    heading_excess_from_counts,
-    heading_shape,
-)
 from simengine.diagnostics.streaming.distributions import When, Window, streamed
 from simengine.diagnostics.streaming.observable import Streamed
 from simengine.diagnostics.streaming.states import Kept, Table
@@ -136,6 +130,8 @@ class HeadingCounts:
 
     def prepare(self) -> None:
         """Compile."""
+        from simengine.diagnostics.populations.headings import heading_counts
+
         heading_counts(np.ones((1, 2)), 1, 4)
 
     def described(self) -> Mapping[str, Any]:
@@ -148,6 +144,8 @@ class HeadingCounts:
 
     def update(self, state: Kept, view: Any) -> Kept:
         """Count the agents of a view."""
+        from simengine.diagnostics.populations.headings import heading_counts
+
         vectors = np.ascontiguousarray(_vectors(self.field, view, ordered=True))
         counts, still = heading_counts(vectors, self.zones, self.bins)
         return self.merge(state, {"counts": counts, "still": int(still)})
@@ -225,10 +223,14 @@ def _headings(
     field: str, dimensions: int, bins: Any, estimator: str, window: Window, name: str, unit: str, when: When, *,
     excess: bool,
 ) -> Streamed:  # fmt: skip
+    from simengine.diagnostics.populations.headings import heading_shape
+
     zones, angles = heading_shape(dimensions, bins)
-    estimate = heading_excess_from_counts if excess else heading_entropy_from_counts
 
     def answer(table: Table, view: Any) -> Estimate:
+        from simengine.diagnostics.populations import headings
+
+        estimate = headings.heading_excess_from_counts if excess else headings.heading_entropy_from_counts
         return estimate(table.counts, estimator=estimator, still=table.outside, unit=unit)
 
     long_name = "entropy of headings" if not excess else "entropy of headings below its maximum"

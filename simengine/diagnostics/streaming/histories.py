@@ -212,7 +212,7 @@ class Influences:
         if self.network not in view.networks:
             raise ScenarioError(f"there is no network {self.network!r}{nearest(self.network, view.networks)}")
         outside = sum(part["outside"] for part in state["moment"])
-        ids, past, now, size = self._histories.close(state, view)
+        _, past, now, size = self._histories.close(state, view)
         target, source = view.networks[self.network].sight
         sizes = (size**self.target_history, size**self.source_history, size)
         table = influences(

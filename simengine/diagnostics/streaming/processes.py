@@ -8,13 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from simengine.diagnostics.counts.divergences import jensen_shannon
-from simengine.diagnostics.counts.information import (
-    conditional_entropy_from_table,
-    conditional_mutual_information_from_table,
-    mutual_information_from_table,
-)
-from simengine.diagnostics.dynamics.production import entropy_production as production
 from simengine.diagnostics.estimate import Estimate, flagged
 from simengine.diagnostics.streaming.binning import Field, as_binning
 from simengine.diagnostics.streaming.distributions import When, Window, outside, streamed, word, words
@@ -32,6 +25,8 @@ def information_storage(
     """Stream the active information storage: what an agent's last ``history`` states tell of its next one."""
 
     def answer(table: Table, view: Any) -> Estimate:
+        from simengine.diagnostics.counts.information import mutual_information_from_table
+
         return outside(mutual_information_from_table(table.counts, estimator=estimator, unit=unit), table)
 
     return _process(
@@ -46,6 +41,8 @@ def entropy_rate(
     """Stream the entropy of an agent's next state given its last ``history`` states."""
 
     def answer(table: Table, view: Any) -> Estimate:
+        from simengine.diagnostics.counts.information import conditional_entropy_from_table
+
         return outside(conditional_entropy_from_table(table.counts.T, estimator=estimator, unit=unit), table)
 
     return _process(field, "entropy_rate", "entropy rate", history, window, answer, name, unit, estimator, when)
@@ -57,6 +54,8 @@ def entropy_production(
     """Stream the entropy production of the transitions between states: 0 where each is as common as its reverse."""
 
     def answer(table: Table, view: Any) -> Estimate:
+        from simengine.diagnostics.dynamics.production import entropy_production as production
+
         return outside(production(counts=table.counts, unit=unit), table)
 
     return _process(field, "entropy_production", "entropy production", 1, window, answer, name, unit, "counts", when)
@@ -73,6 +72,8 @@ def transfer_entropy(
     state = Influences(as_binning(field), network, source_history, target_history)
 
     def answer(table: Table, view: Any) -> Estimate:
+        from simengine.diagnostics.counts.information import conditional_mutual_information_from_table
+
         # From (target's pasts, source's pasts, states) to (state, source's pasts | target's pasts).
         counts = table.counts.transpose(2, 1, 0)
         return outside(conditional_mutual_information_from_table(counts, estimator=estimator, unit=unit), table)
@@ -90,6 +91,8 @@ def change(field: Field, *, lag: int = 1, name: str = "", unit: str = "nat", whe
         before, now = tables
         if before is None:
             return Estimate(float("nan"), unit=unit, method="jensen-shannon", flags=flagged("short_series"))
+        from simengine.diagnostics.counts.divergences import jensen_shannon
+
         return jensen_shannon(before.counts, now.counts, unit=unit)
 
     return streamed(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from simengine.diagnostics import information
 from simengine.diagnostics.estimate import Estimate
 from simengine.diagnostics.streaming.distributions import When, streamed
 from simengine.diagnostics.streaming.observable import Streamed
@@ -21,6 +20,8 @@ def differential_entropy(
     name = name or "_".join(field.split(".", 1)[-1].replace(".", "_") for field in fields) + "_differential_entropy"
 
     def answer(reading: Any, view: Any) -> Estimate:
+        from simengine.diagnostics import information
+
         return information.entropy(reading[1], estimator="kozachenko-leonenko", k=k, unit=unit)
 
     return streamed(
@@ -42,6 +43,8 @@ def neighbour_mutual_information(
     name = name or f"{own}_mutual_information"
 
     def answer(reading: Any, view: Any) -> Estimate:
+        from simengine.diagnostics import information
+
         columns = reading[1]
         return information.mutual_information(
             columns[:, : len(first)], columns[:, len(first) :], estimator=estimator, k=k, unit=unit

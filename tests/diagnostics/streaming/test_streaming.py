@@ -175,7 +175,8 @@ def test_agents_are_found_again_by_their_ids_while_others_are_born_and_die() -> 
     total = np.zeros((2, 2), np.int64)
     for now in range(1, len(told.time)):
         before, after = (
-            dict(zip(told.agent_id[k].values.tolist(), told.mood[k].values.tolist(), strict=True)) for k in (now - 1, now)
+            dict(zip(told.agent_id[k].values.tolist(), told.mood[k].values.tolist(), strict=True))
+            for k in (now - 1, now)
         )
         both = [one for one in after if one in before and one >= 0]
         for one in both:

@@ -1,0 +1,305 @@
+"""Change of a distribution in time, from a sequence of count tables: novelty, transience, resonance, drift.
+
+Tables c_t of shape (..., T, K) are windows of a series, or what a population did in each period. With the smoothed
+distributions p_t = (c_t + 1/2) / (N_t + K/2) over the K states that were seen at all,
+
+* novelty N_t is the mean over j = 1 ... w of KL(p_t || p_{t-j}), the surprise of now for one who knows the past;
+* transience T_t the mean of KL(p_t || p_{t+j}), the surprise for one who knows the future;
+* resonance R_t = N_t - T_t: new, and here to stay (Barron, Huang, Spang & DeDeo, PNAS 115, 4607 (2018)).
+
+Under the null, all tables hold independent samples of one distribution. A divergence of two tables then is half a
+chi-square in K - 1 dimensions, with the mean (K - 1) / 2 (1 / N_t + 1 / N_s), which is subtracted: the values are
+those of the distributions, not of the samples, and negative by chance where nothing changes.
+
+Valid for tables of independent samples with five or more per state and table, at least one in each cell.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from simengine.diagnostics import samples
+from simengine.diagnostics.counts import divergences
+from simengine.diagnostics.dynamics.noncentral import squared_error
+from simengine.diagnostics.estimate import Estimate, checked_unit, choose, flagged, normal_interval
+from simengine.errors import InputError, nearest
+
+Array = NDArray[np.float64]
+
+FEW = 5.0
+"""Least mean count of a state in a table that raises no doubt."""
+
+_NULL = "all tables are samples of one distribution"
+_NUMBERS = ("value", "standard_error", "null_mean", "null_sd", "n")
+_MEASURES: dict[str, Callable[[Any, Any], Estimate]] = {
+    "jensen-shannon": lambda now, before: divergences.jensen_shannon(before, now, weights="samples"),
+    "kl": divergences.kl_divergence,
+    "population-stability": divergences.population_stability_index,
+    "hellinger": divergences.hellinger,
+    "wasserstein": divergences.wasserstein,
+}
+_DOUBTS = ("few_samples", "empty", "constant", "unseen_states")
+_MOST_STATES = 1 << 20
+
+
+def novelty(counts: Any, *, window: int, unit: str = "nat", data: Any = None, dim: str | None = None) -> Estimate:
+    """Return how far each table is from the ``window`` tables before it.
+
+    Parameters
+    ----------
+    counts
+        Shape (..., T, K): how often each of K states was seen in each of T periods. Or a DataArray whose last dim
+        besides ``dim`` is that of the states, or the name of a variable of ``data``.
+    window
+        w, the number of tables to compare with.
+    unit
+        ``"nat"`` or ``"bit"``.
+    data, dim
+        The name of the dim of time; see :mod:`simengine.diagnostics.samples`.
+
+    Returns
+    -------
+    Estimate
+        Arrays of shape (..., T); NaN within ``window`` of the beginning. Details: ``plug_in``, the published value.
+    """
+    return _surprise(counts, window, unit, data, dim, "novelty")
+
+
+def transience(counts: Any, *, window: int, unit: str = "nat", data: Any = None, dim: str | None = None) -> Estimate:
+    """Return how far each table is from the ``window`` tables after it; see :func:`novelty`."""
+    return _surprise(counts, window, unit, data, dim, "transience")
+
+
+def resonance(counts: Any, *, window: int, unit: str = "nat", data: Any = None, dim: str | None = None) -> Estimate:
+    """Return novelty less transience: above 0 where what is new stays; see :func:`novelty`.
+
+    The samples of the table itself, which are in both, cancel: it is far less noisy than either.
+    """
+    return _surprise(counts, window, unit, data, dim, "resonance")
+
+
+def drift(
+    counts: Any, *, lag: int = 1, measure: str = "jensen-shannon", unit: str = "nat", data: Any = None,
+    dim: str | None = None,
+) -> Estimate:  # fmt: skip
+    """Return how far each table is from the one ``lag`` before it; nothing is smoothed.
+
+    Parameters
+    ----------
+    counts, unit, data, dim
+        As in :func:`novelty`; only divergences have the unit.
+    lag
+        Number of periods between the two tables.
+    measure
+        ``"jensen-shannon"``, weighted as the numbers of samples, so that it is the information between state and
+        period; ``"kl"`` of now from before; ``"population-stability"``; ``"hellinger"``; or ``"wasserstein"`` in units
+        of a bin. See :mod:`simengine.diagnostics.counts.divergences`, also for when they are valid.
+
+    Returns
+    -------
+    Estimate
+        Arrays of shape (..., T); NaN in the first ``lag`` periods.
+    """
+    checked_unit(unit)
+    between = choose(_MEASURES, measure, "drift")
+    tables, dims, coords = _tables(counts, data, dim)
+    if not 1 <= lag < tables.shape[-2]:
+        raise InputError(f"lag is {lag}; allowed: 1 to {tables.shape[-2] - 1}, less than the number of tables")
+    found: Estimate = between(tables[..., lag:, :], tables[..., :-lag, :])
+    numbers: dict[str, Any] = {name: _padded(getattr(found, name), lag, 0) for name in _NUMBERS}
+    flags = np.empty(tables.shape[:-1], object)
+    for index in np.ndindex(flags.shape):
+        flags[index] = () if index[-1] < lag else found.flags[(*index[:-1], index[-1] - lag)]
+    low, high = found.interval
+    shape = np.shape(found.value)
+    details = {
+        name: _padded(one, lag, 0) if isinstance(one, np.ndarray) and one.shape == shape else one
+        for name, one in found.details.items()
+    }
+    found = replace(
+        found, **numbers, interval=(_padded(low, lag, 0), _padded(high, lag, 0)), flags=flags, null=_NULL, dims=dims,
+        coords=coords, details={**details, "lag": lag}, method=f"{measure} drift",
+    )  # fmt: skip
+    return found.to(unit) if found.unit == "nat" else found
+
+
+def window_counts(
+    series: Any, *, window: int, states: int | None = None, data: Any = None, dim: str | None = None,
+    pool: samples.Dims = None,
+) -> NDArray[np.int64]:  # fmt: skip
+    """Return how often each state occurred in successive windows of a series of labels, shape (..., T // window, K).
+
+    Parameters
+    ----------
+    series
+        Labels, shape (T,), or (m, T) for m realisations that are counted together; see
+        :mod:`simengine.diagnostics.samples` for ``data``, ``dim`` and ``pool``.
+    window
+        Length of a window; an incomplete one at the end is left out.
+    states
+        K, where labels are 0 ... K - 1; else those that occur, in ascending order.
+    """
+    blocks = samples.series(series, data=data, dim=dim, pool=pool, names=("series",), discrete=True)
+    (labels,) = blocks.arrays
+    length = labels.shape[-1]
+    if not 1 <= window <= length:
+        raise InputError(f"window is {window}; allowed: 1 to {length}, the length of the series")
+    if states is None:
+        seen, codes = np.unique(labels, return_inverse=True)
+        codes, size = codes.reshape(labels.shape), len(seen)
+    else:
+        if labels.dtype.kind not in "biu" or labels.min() < 0 or labels.max() >= states:
+            raise InputError(f"with states={states} the series must hold whole numbers from 0 to {states - 1}")
+        codes, size = labels.astype(np.int64), int(states)
+    parts = length // window
+    if parts * size > _MOST_STATES:
+        raise InputError(f"{parts} windows of {size} states are too many cells; up to {_MOST_STATES} are counted")
+    place = np.arange(parts * window) // window * size
+    rows = (codes[..., : parts * window] + place).reshape(-1, labels.shape[-2] * parts * window)
+    found = np.array([np.bincount(row, minlength=parts * size) for row in rows], dtype=np.int64)
+    return found.reshape(*blocks.batch, parts, size)
+
+
+def _surprise(
+    counts: Any, window: int, unit: str, data: Any, dim: str | None, kind: Literal["novelty", "transience", "resonance"]
+) -> Estimate:
+    checked_unit(unit)
+    tables, dims, coords = _tables(counts, data, dim)
+    shape = tables.shape[:-1]
+    ahead = 0 if kind == "novelty" else window
+    behind = 0 if kind == "transience" else window
+    if not 1 <= window <= shape[-1] - 1 or behind + ahead >= shape[-1]:
+        raise InputError(
+            f"window is {window}; {kind} of {shape[-1]} tables needs one of 1 to {_widest(shape[-1], kind)}"
+        )
+    flat = tables.reshape(-1, *tables.shape[-2:]).astype(np.float64)
+    parts = [_of_sequence(one, window, behind, ahead) for one in flat]
+    value, error, low, high, spread, plug_in = (
+        np.stack([part[column] for part in parts]).reshape(*shape[:-1], -1) for column in range(6)
+    )
+    doubts = np.stack([part[6] for part in parts]).reshape(*value.shape, 4).astype(bool)
+    flags = _flags(doubts, shape, behind)
+    pad = (behind, ahead)
+    return Estimate(
+        _padded(value, *pad), _padded(error, *pad), (_padded(low, *pad), _padded(high, *pad)),
+        null_mean=_padded(0.0 * value, *pad), null_sd=_padded(spread, *pad), n=tables.sum(axis=-1), method=kind,
+        flags=flags, null=_NULL, dims=dims, coords=coords,
+        details={"window": window, "plug_in": _padded(plug_in, *pad)},
+    ).to(unit)  # fmt: skip
+
+
+def _widest(length: int, kind: str) -> int:
+    return (length - 1) // 2 if kind == "resonance" else length - 1
+
+
+def _of_sequence(table: Array, window: int, behind: int, ahead: int) -> tuple[NDArray[Any], ...]:
+    """Value, error, low, high, null, plug-in value and doubts of tables (T, K), ``behind`` before, ``ahead`` after."""
+    table = table[:, table.sum(axis=0) > 0.0]
+    total, states = table.sum(axis=1), max(table.shape[1], 1)
+    p = (table + 0.5) / (total + 0.5 * states)[:, None]
+    log = np.log(p)
+    now = slice(behind, len(table) - ahead)
+    size = len(table) - behind - ahead
+    own = (p[now] * log[now]).sum(axis=1)
+    n = np.maximum(total[now], 1.0)
+    shares = 1.0 / window
+    plug_in, bias = np.zeros(size), np.zeros(size)
+    gradient = np.zeros((size, table.shape[1]))
+    others, null_variance = np.zeros(size), np.zeros(size)
+    both = behind > 0 and ahead > 0
+    shifts = [(-j, 1.0) for j in range(1, window + 1) if behind] + [
+        (j, -1.0 if both else 1.0) for j in range(1, window + 1) if ahead
+    ]
+    for shift, sign in shifts:
+        other = slice(now.start + shift, now.start + shift + size)
+        q, m = p[other], np.maximum(total[other], 1.0)
+        plug_in += sign * shares * (own - (p[now] * log[other]).sum(axis=1))
+        bias += sign * shares * 0.5 * (states - 1) * (1.0 / n + 1.0 / m)
+        gradient += sign * shares * (log[now] - log[other])
+        others += shares**2 * np.maximum((p[now] ** 2 / q).sum(axis=1) - 1.0, 0.0) / m
+        null_variance += shares**2 * (states - 1) * (1.0 / (n * m) + 0.5 / m**2)
+    if not both:
+        null_variance += 0.5 * (states - 1) / n**2
+    mean = (p[now] * gradient).sum(axis=1)
+    variance = (p[now] * (gradient - mean[:, None]) ** 2).sum(axis=1) / n + others
+    value = plug_in - bias
+    if both:
+        # What sampling adds to the delta method under the null is twice the null's own variance of products.
+        error = np.sqrt(np.maximum(variance - _by_chance(total, now, size, window, states), 0.0) + null_variance)
+        low, high = normal_interval(value, error)
+    else:
+        error, low, high = squared_error(np.maximum(plug_in, 0.0), bias, null_variance, variance)
+    places = [slice(now.start + shift, now.start + shift + size) for shift, _ in [(0, 0.0), *shifts]]
+    least = np.min([total[place] for place in places], axis=0)
+    unseen = np.any([(table[place] == 0.0).any(axis=1) for place in places], axis=0)
+    constant = np.full(size, table.shape[1] < 2)
+    doubts = np.stack([least < FEW * states, least == 0.0, constant, unseen], axis=-1)
+    return value, error, np.asarray(low), np.asarray(high), np.sqrt(null_variance), plug_in, doubts
+
+
+def _by_chance(total: Array, now: slice, size: int, window: int, states: int) -> Array:
+    """Mean of the delta method's variance of resonance where nothing changes."""
+    n = np.maximum(total, 1.0)
+    found = np.zeros(size)
+    for shift in (*range(-window, 0), *range(1, window + 1)):
+        m = n[now.start + shift : now.start + shift + size]
+        own = n[now]
+        found += (states - 1) / window**2 * (1.0 / (own * m) + (1.0 / own + 1.0 / m) / m)
+    return found
+
+
+def _tables(
+    counts: Any, data: Any, dim: str | None
+) -> tuple[NDArray[np.int64], tuple[Hashable, ...], dict[Hashable, Any]]:
+    """Count tables (..., T, K), with the names and coordinates of all dims but the last."""
+    import xarray
+
+    if isinstance(counts, str):
+        if data is None:
+            raise InputError(f"counts is the text {counts!r}, the name of a variable: data= must say of which file")
+        dataset = data if isinstance(data, xarray.Dataset) else xarray.load_dataset(data)
+        if counts not in dataset.variables:
+            known = [str(one) for one in dataset.data_vars]
+            raise InputError(f"data has no variable {counts!r}{nearest(counts, known)}; it has {', '.join(known)}")
+        counts = dataset[counts]
+    dims: tuple[Hashable, ...] = ()
+    coords: dict[Hashable, Any] = {}
+    if isinstance(counts, xarray.DataArray):
+        time = dim if dim is not None else counts.dims[-2] if counts.ndim > 1 else None
+        if time not in counts.dims or counts.ndim < 2:
+            known = [str(one) for one in counts.dims]
+            raise InputError(f"counts has no dim {time!r}{nearest(str(time), known)}; it has {', '.join(known)}")
+        states = [one for one in counts.dims if one != time][-1]
+        counts = counts.transpose(..., time, states)
+        dims = counts.dims[:-1]
+        coords = {name: counts.coords[name] for name in dims if name in counts.coords}
+        counts = counts.to_numpy()
+    tables = samples.checked_counts(counts)
+    if tables.ndim < 2:
+        raise InputError(f"counts has shape {tables.shape}; expected one table for each time, (..., T, K)")
+    return tables, dims, coords
+
+
+def _padded(numbers: ArrayLike, before: int, after: int) -> Array:
+    array = np.asarray(numbers, dtype=np.float64)
+    widths = [(0, 0)] * (array.ndim - 1) + [(before, after)]
+    return np.pad(array, widths, constant_values=math.nan)
+
+
+def _flags(doubts: NDArray[np.bool_], shape: tuple[int, ...], before: int) -> NDArray[Any]:
+    """Flags of all times; none where there is no value because the sequence begins or ends."""
+    flags = np.empty(shape, object)
+    for index in np.ndindex(shape):
+        flags[index] = ()
+    for found in np.argwhere(doubts.any(axis=-1)).tolist():
+        index = tuple(found)
+        place = (*index[:-1], index[-1] + before)
+        raised = [name for name, doubt in zip(_DOUBTS, doubts[index], strict=True) if doubt]
+        flags[place] = flagged(*raised)
+    return flags
