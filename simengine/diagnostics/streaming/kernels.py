@@ -16,23 +16,26 @@ _BLOCK = 1024
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _block_bins(
-    values: NDArray[np.float64], begin: int, count: int, low: float, high: float, bins: int, index: NDArray[np.int32]
-) -> int:
-    """Enter the bins of a block of values; return how many lay outside. No branches, so that it runs in lanes."""
+def _block_bins(values: NDArray[np.float64], low: float, high: float, bins: int, index: NDArray[np.uint32]) -> Any:
+    """Enter the bins of a block of values; return how many lay outside. No branches, so that it runs in lanes.
+
+    The product may be off by one bin within rounding of an edge: the edges decide. Not-a-number is put into bin 0.
+    """
     width = (high - low) / bins
     scale, last = 1.0 / width, bins - 1.0
-    outside = 0
-    for k in range(count):
-        value = values[begin + k]
-        # Not-a-number may become any whole number: it is brought back into the table.
-        place = min(max(np.int32(min(max((value - low) * scale, 0.0), last)), np.int32(0)), np.int32(bins - 1))
-        # The product may be off by one bin within rounding of an edge; the edges decide.
-        place -= np.int32((place > 0) & (value < low + place * width))
-        place += np.int32((place < last) & (value >= low + (place + 1) * width))
-        index[k] = place
-        outside += int(not ((value >= low) & (value <= high)))
-    return outside
+    inside = 0
+    for k in range(values.size):
+        value = values[k]
+        place = np.floor((value - low) * scale)
+        place = place if place > 0.0 else 0.0
+        place = place if place < last else last
+        place -= 1.0 if value < low + place * width else 0.0
+        place += 1.0 if value >= low + (place + 1.0) * width else 0.0
+        place = place if place > 0.0 else 0.0
+        place = place if place < last else last
+        index[k] = np.uint32(place)
+        inside += int((value >= low) & (value <= high))
+    return values.size - inside
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -42,13 +45,13 @@ def binned(values: NDArray[np.float64], low: float, high: float, bins: int) -> t
     Bins are equal, closed on the left, the last one on both sides; an edge is ``low + k ((high - low) / bins)``.
     """
     found = np.empty(values.size, np.int64)
-    index = np.empty(_BLOCK, np.int32)
+    index = np.empty(_BLOCK, np.uint32)
     outside = 0
     for begin in range(0, values.size, _BLOCK):
-        count = min(_BLOCK, values.size - begin)
-        outside += _block_bins(values, begin, count, low, high, bins, index)
-        for k in range(count):
-            found[begin + k] = index[k]
+        block = values[begin : begin + _BLOCK]
+        outside += _block_bins(block, low, high, bins, index)
+        for k in range(block.size):
+            found[begin + k] = np.int64(index[k])
     return found, outside
 
 
@@ -56,18 +59,18 @@ def binned(values: NDArray[np.float64], low: float, high: float, bins: int) -> t
 def binned_counts(values: NDArray[np.float64], low: float, high: float, bins: int) -> tuple[Integers, int]:
     """Return how many values each bin of :func:`binned` holds, and how many lay outside."""
     table = np.zeros((4, bins), np.int64)
-    index = np.empty(_BLOCK, np.int32)
+    index = np.empty(_BLOCK, np.uint32)
     outside = 0
     for begin in range(0, values.size, _BLOCK):
-        count = min(_BLOCK, values.size - begin)
-        outside += _block_bins(values, begin, count, low, high, bins, index)
-        whole = count - count % 4
+        block = values[begin : begin + _BLOCK]
+        outside += _block_bins(block, low, high, bins, index)
+        whole = block.size - block.size % 4
         for k in range(0, whole, 4):
             table[0, index[k]] += 1
             table[1, index[k + 1]] += 1
             table[2, index[k + 2]] += 1
             table[3, index[k + 3]] += 1
-        for k in range(whole, count):
+        for k in range(whole, block.size):
             table[0, index[k]] += 1
     total: Integers = table.sum(axis=0)
     return total, outside
