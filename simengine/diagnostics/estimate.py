@@ -223,6 +223,8 @@ def stacked(
 def flagged(*names: str | None) -> tuple[str, ...]:
     """Return the names of flags that are raised, each once and in alphabetical order; None stands for no flag."""
     raised = {name for name in names if name}
+    if not raised:
+        return ()
     for name in raised:
         if name not in FLAGS:
             raise KeyError(f"no flag {name!r}{nearest(name, FLAGS)}")

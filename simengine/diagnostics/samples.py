@@ -9,6 +9,7 @@ time is ``dim``, realisations are ``pool``, and every other dim is a batch. A te
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 Dims = str | Sequence[str] | None
 
-COMPONENTS = "axis"
-"""The dim along which run files keep the components of vectors."""
+COMPONENTS = re.compile(r"axis(_\d+)?")
+"""The dims along which run files keep the components of vectors."""
 
 
 @dataclass(frozen=True)
@@ -172,12 +173,10 @@ def _chosen_dims(array: xarray.DataArray, dims: Dims, besides: Sequence[Hashable
 def _columns(array: xarray.DataArray, dim: Dims, components: str | None, word: str) -> xarray.DataArray:
     """Arrange a DataArray as (*batch, sample, component)."""
     inner = components
-    if (
-        inner is None
-        and COMPONENTS in array.dims
-        and (dim is None or COMPONENTS not in ([dim] if isinstance(dim, str) else dim))
-    ):
-        inner = COMPONENTS
+    if inner is None:
+        read = [dim] if isinstance(dim, str) else dim or ()
+        known = [str(one) for one in array.dims if COMPONENTS.fullmatch(str(one)) and one not in read]
+        inner = known[0] if len(known) == 1 else None
     if inner is not None and inner not in array.dims:
         inner = None
     chosen = _chosen_dims(array, dim, [inner], word)

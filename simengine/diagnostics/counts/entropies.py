@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -172,13 +172,19 @@ def _flags(
 
 def raised(few: Marks, unseen: Marks, constant: Marks, empty: Marks) -> NDArray[Any]:
     """Return the tuples of flags of estimates, shape (m,), from which of them each is up for."""
+    found: NDArray[Any] = _tuples()[few + 2 * unseen + 4 * constant + 8 * empty]
+    return found
+
+
+@cache
+def _tuples() -> NDArray[Any]:
+    """The flags of every combination of marks."""
     names = ("few_samples", "unseen_states", "constant")
     tuples = np.empty(16, object)
     for code in range(16):
         up = [name for place, name in enumerate(names) if code >> place & 1]
         tuples[code] = flagged("empty") if code & 8 else flagged(*up)
-    found: NDArray[Any] = tuples[few + 2 * unseen + 4 * constant + 8 * empty]
-    return found
+    return tuples
 
 
 @lru_cache(maxsize=4096)

@@ -6,25 +6,43 @@ Counts are int64 of shape (K,); empty states are allowed everywhere. An empty ta
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simengine.arrays.jit import njit
-from simengine.diagnostics.estimates import grassberger
 
 PLUG_IN, MILLER_MADOW, GRASSBERGER, GRASSBERGER_1988, CHAO_SHEN, JAMES_STEIN = range(6)
 """The kinds of estimators that a kernel takes as a number."""
 
 _EULER = 0.5772156649015329
-# From here on the series below is exact to rounding.
-_SERIES_FROM = 20
+# From here on the series below are exact to rounding.
+_DIGAMMA_SERIES_FROM = 20
+_GRASSBERGER_SERIES_FROM = 40
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def grassberger(count: int) -> float:
+    """Return G(n) of Grassberger (2003), arXiv physics/0307138, equation 30, in place of ln n.
+
+    G(2k) = G(2k + 1) = psi(k + 1/2) + ln 2, and G(1) = -gamma - ln 2.
+    """
+    half = count // 2
+    if count < _GRASSBERGER_SERIES_FROM:
+        found = -_EULER - math.log(2.0)
+        for k in range(half):
+            found += 2.0 / (2 * k + 1)
+        return found
+    inverse = 1.0 / (float(half) * float(half))
+    series = inverse * (1.0 / 24.0 - inverse * (7.0 / 960.0 - inverse * (31.0 / 8064.0)))
+    return math.log(2.0 * half) + series
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def digamma_of_count(n: int) -> float:
     """Return psi(n) of a whole number n >= 1."""
-    if n < _SERIES_FROM:
+    if n < _DIGAMMA_SERIES_FROM:
         found = -_EULER
         for k in range(1, n):
             found += 1.0 / k
@@ -36,19 +54,47 @@ def digamma_of_count(n: int) -> float:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _for_logarithm(n: int, kind: int) -> float:
+    """Return what stands for ln n, n >= 1, in an additive kind."""
+    if kind == GRASSBERGER:
+        return grassberger(n)
+    if kind == GRASSBERGER_1988:
+        return digamma_of_count(n) + (1.0 - 2.0 * (n % 2)) / (n + 1.0)
+    return math.log(float(n))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def count_term(n: int, kind: int) -> float:
     """Return n times what stands for ln n in H = ln N - sum term(n) / N; only of the additive kinds.
 
     Those are the plug-in estimator and Miller & Madow's (without the latter's constant), and Grassberger's of 2003
     and 1988.
     """
-    if n <= 0:
-        return 0.0
-    if kind == GRASSBERGER:
-        return n * grassberger(n)
-    if kind == GRASSBERGER_1988:
-        return n * (digamma_of_count(n) + (1.0 - 2.0 * (n % 2)) / (n + 1.0))
-    return n * math.log(float(n))
+    return n * _for_logarithm(n, kind) if n > 0 else 0.0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def seen_in(counts: NDArray[np.int64]) -> tuple[int, int, int]:
+    """Return the number of samples, of states seen and of states seen once."""
+    total, seen, singles = 0, 0, 0
+    for k in range(counts.size):
+        total += counts[k]
+        seen += counts[k] > 0
+        singles += counts[k] == 1
+    return total, seen, singles
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def share_moments(weights: NDArray[Any], total: float) -> tuple[float, float]:
+    """Return -sum p ln p and sum p ln^2 p of the shares p = weights / total; weights are counts, or any from 0 on."""
+    entropy, square = 0.0, 0.0
+    for k in range(weights.size):
+        p = weights[k] / total
+        if p > 0.0:
+            logarithm = math.log(p)
+            entropy -= p * logarithm
+            square += p * logarithm**2
+    return entropy, square
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -69,13 +115,15 @@ def shrinkage(counts: NDArray[np.int64], total: int, states: int) -> float:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _additive(counts: NDArray[np.int64], kind: int, total: int, seen: int) -> float:
-    value = 0.0
+def additive_entropy(counts: NDArray[np.int64], kind: int, total: int, seen: int) -> float:
+    """Return the entropy of ``total`` counts in ``seen`` states by an additive kind."""
+    if kind in (PLUG_IN, MILLER_MADOW):
+        value = share_moments(counts, float(total))[0]
+        return value + (seen - 1.0) / (2.0 * total) if kind == MILLER_MADOW else value
+    value = math.log(float(total))
     for k in range(counts.size):
-        value += count_term(counts[k], kind)
-    value = math.log(float(total)) - value / total
-    if kind == MILLER_MADOW:
-        value += (seen - 1.0) / (2.0 * total)
+        if counts[k] > 0:
+            value -= counts[k] / total * _for_logarithm(counts[k], kind)
     return value
 
 
@@ -113,10 +161,7 @@ def _james_stein(counts: NDArray[np.int64], total: int, states: int) -> float:
 @njit(cache=True, nogil=True, error_model="numpy")
 def entropy_of_states(counts: NDArray[np.int64], kind: int, states: int) -> float:
     """Return the entropy of counts of samples of one of ``states`` states; only James & Stein's needs that number."""
-    total, seen = 0, 0
-    for k in range(counts.size):
-        total += counts[k]
-        seen += counts[k] > 0
+    total, seen, _ = seen_in(counts)
     if total == 0:
         return math.nan
     if kind == JAMES_STEIN:
@@ -125,7 +170,7 @@ def entropy_of_states(counts: NDArray[np.int64], kind: int, states: int) -> floa
         return 0.0
     if kind == CHAO_SHEN:
         return _chao_shen(counts, total)
-    return _additive(counts, kind, total, seen)
+    return additive_entropy(counts, kind, total, seen)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -146,21 +191,14 @@ def variance_of(counts: NDArray[np.int64], kind: int, states: int) -> float:
     which is taken off as far as states were seen more than once. Of James & Stein's, whose bias depends on the
     unknown shares, the step from Grassberger's is added.
     """
-    total, seen, singles = 0, 0, 0
-    for k in range(counts.size):
-        total += counts[k]
-        seen += counts[k] > 0
-        singles += counts[k] == 1
+    total, seen, singles = seen_in(counts)
     if seen <= 1:
         return 0.0
     steps = 0.25 if kind == GRASSBERGER else 1.0 if kind == GRASSBERGER_1988 else 0.0
-    mean, square, second = 0.0, 0.0, 0.0
+    mean, square = share_moments(counts, float(total))
+    second = 0.0
     for k in range(counts.size):
         if counts[k] > 0:
-            p = counts[k] / total
-            logarithm = math.log(p)
-            mean -= p * logarithm
-            square += p * logarithm * logarithm
             second += 0.5 + steps + min(0.4, 0.5 / counts[k])
     if seen == 2:
         second += 2.0 * steps
@@ -171,7 +209,7 @@ def variance_of(counts: NDArray[np.int64], kind: int, states: int) -> float:
     free = total - min(seen + singles, total // 2)
     found = max((square - mean * mean) / free - unit * surplus, 0.0) + unit * second
     if kind == JAMES_STEIN:
-        moved = _james_stein(counts, total, max(states, seen)) - _additive(counts, GRASSBERGER, total, seen)
+        moved = _james_stein(counts, total, max(states, seen)) - additive_entropy(counts, GRASSBERGER, total, seen)
         found += moved * moved
     return found
 
@@ -187,11 +225,7 @@ def summaries(rows: NDArray[np.int64], kind: int, states: int) -> NDArray[np.flo
     """Return entropy, variance, number of samples, of states seen and of states seen once, for each row of counts."""
     found = np.empty((rows.shape[0], 5))
     for i in range(rows.shape[0]):
-        total, seen, singles = 0, 0, 0
-        for k in range(rows.shape[1]):
-            total += rows[i, k]
-            seen += rows[i, k] > 0
-            singles += rows[i, k] == 1
+        total, seen, singles = seen_in(rows[i])
         found[i, 0] = entropy_of_states(rows[i], kind, states)
         found[i, 1] = variance_of(rows[i], kind, states)
         found[i, 2], found[i, 3], found[i, 4] = total, seen, singles

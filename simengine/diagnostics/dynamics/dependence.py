@@ -128,7 +128,9 @@ def answer(
     error = math.sqrt(max(variance / n - 2.0 * second, 0.0) + second)
     plug_in = details.get("plug_in", 0.0)
     if proportional and plug_in > 0.0:
-        low, high = proportional_interval(value, variance / plug_in / n, second)
+        # Next to the null the ratio is noise, and known.
+        near = 4.0 * math.sqrt(second)
+        low, high = proportional_interval(value, (variance + 2.0 * near) / (plug_in + near) / n, second)
     else:
         low, high = normal_interval(value, error, lowest)
     null_mean, null_sd, words = null

@@ -1,8 +1,8 @@
 """Lempel-Ziv complexity: into how many phrases a sequence falls, each the shortest that is new where it begins.
 
 The exhaustive history of Lempel & Ziv (1976): each phrase is the longest run that also began earlier, overlaps
-allowed, and one symbol more; the last need not be new. Phrases times ln n / n tends to the entropy rate, slowly
-and from above. In O(n log n), for any alphabet. Not the parsing of 1978, whose phrases are kept in a dictionary.
+allowed, and one symbol more; the last need not be new. Phrases times ln n / n tends to the entropy rate,
+slowly. In O(n log n), for any alphabet. Not the parsing of 1978, whose phrases are kept in a dictionary.
 """
 
 from __future__ import annotations

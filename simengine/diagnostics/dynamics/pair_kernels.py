@@ -241,7 +241,8 @@ def errors(numbers: Floats, n: int, corrected: bool) -> tuple[Floats, Floats, Fl
         second = 0.5 * numbers[e, FREEDOM] * share * share
         value[e] = plug_in - numbers[e, BIAS] if corrected else plug_in
         error[e] = math.sqrt(max(variance - 2.0 * second, 0.0) + second)
-        slope = variance / plug_in if plug_in > 0.0 else 0.0
+        near = 4.0 * math.sqrt(second)
+        slope = (variance + 2.0 * share * near) / (plug_in + near) if plug_in > 0.0 else 0.0
         if slope > 0.0:
             shift = second / slope
             root, reach = math.sqrt(max(value[e], 0.0) + shift), 0.5 * QUANTILE * math.sqrt(slope)

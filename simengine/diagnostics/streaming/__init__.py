@@ -19,6 +19,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from simengine.errors import nearest
+
 _HOME: dict[str, tuple[str, ...]] = {
     "binning": ("field",),
     "distributions": (
@@ -41,7 +43,8 @@ __all__ = sorted(_MODULE_OF)
 
 def __getattr__(name: str) -> Any:
     if name not in _MODULE_OF:
-        raise AttributeError(f"module 'simengine.diagnostics.streaming' has no attribute {name!r}")
+        hint = nearest(name, __all__)
+        raise AttributeError(f"module 'simengine.diagnostics.streaming' has no attribute {name!r}{hint}")
     value = getattr(importlib.import_module(f"simengine.diagnostics.streaming.{_MODULE_OF[name]}"), name)
     globals()[name] = value
     return value

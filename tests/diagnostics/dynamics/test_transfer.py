@@ -242,14 +242,14 @@ def test_intervals_by_counts_hold_the_exact_value(case, steps):
 @pytest.mark.parametrize("estimator", ["gaussian", "copula"])
 @pytest.mark.parametrize("strength", [0.0, 0.1, 0.9])
 def test_intervals_of_linear_estimators_hold_the_closed_form(estimator, strength):
-    x, y = autoregressive(600, np.random.default_rng(18), runs=200, strength=strength)
+    x, y = autoregressive(600, np.random.default_rng(18), runs=800, strength=strength)
 
     def estimate(i):
         one = transfer_entropy(x[i], y[i], estimator=estimator)
         return one.value, *one.interval, not one.reliable
 
-    held, width, _ = coverage(estimate, linear_truth(strength=strength)["transfer"], 200)
-    # As above.
+    held, width, _ = coverage(estimate, linear_truth(strength=strength)["transfer"], 800)
+    # As above; the deviation of 800 values of the null, chi-square of one degree, errs by 6 %.
     assert held >= 0.89
     assert width <= 1.5
 
