@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 PARTS = (1, 2, 3, 4, 5)
 """Numbers of parts, gamma, by default."""
 
-BEND = 0.1
-"""Greatest ratio of the quadratic to the linear coefficient of a line that counts as straight (of the paper)."""
+SLOPE = 0.05
+"""Greatest relative change from gamma = 1 to 0."""
 
 SHIFT = 0.2
 """Greatest relative shift of the intercept when the whole of the data is left out (of the paper)."""
@@ -46,8 +46,10 @@ def extrapolated(
 ) -> Extrapolation:  # fmt: skip
     """Estimate from parts of the samples and extrapolate to infinitely many.
 
-    The value counts as unstable if the line's change from gamma = 1 to 0, abs(slope), exceeds twice the standard
-    error and 5 % of the value, the rule of :mod:`~simengine.diagnostics.continuous`.
+    The value counts as unstable if a part has none, or if one of two changes exceeds twice the standard error:
+
+    - that of the line from gamma = 1 to 0, abs(slope), and it exceeds 5 % of the value too;
+    - that of the intercept when the whole of the data is left out, and it exceeds SHIFT of the value too.
 
     Parameters
     ----------
@@ -58,7 +60,7 @@ def extrapolated(
     standard_error
         That of the value of all samples.
     parts
-        Numbers of parts, beginning with 1.
+        Numbers of parts, at least three, beginning with 1.
     seed
         Of the random order.
     """
@@ -67,10 +69,19 @@ def extrapolated(
         math.fsum(estimate(np.sort(part)) for part in np.array_split(order, gamma)) / gamma for gamma in parts
     ])  # fmt: skip
     gamma = np.asarray(parts, dtype=np.float64)
-    # A mean of gamma parts of N / gamma samples has about the variance of one estimate of all.
+    # A mean of gamma parts of N / gamma samples has about the variance of one estimate of all: equal weights.
+    (value, slope), inverse = _line(gamma, means)
+    (without, _), _ = _line(gamma[1:], means[1:])
+    size = abs(float(means[0]))
+    changes = ((abs(float(slope)), SLOPE), (abs(float(without - value)), SHIFT))
+    moved = any(change > 2.0 * standard_error and change > most * size for change, most in changes)
+    stable = bool(np.isfinite(means).all()) and not moved
+    return Extrapolation(float(value), standard_error * math.sqrt(inverse[0, 0]), float(slope), means, stable)
+
+
+def _line(gamma: NDArray[np.float64], means: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return intercept and slope of the line through the means, and what their variance is in units of a mean's."""
     design = np.stack([np.ones_like(gamma), gamma], axis=1)
     inverse = np.linalg.inv(design.T @ design)
-    value, slope = inverse @ design.T @ means
-    shift = abs(float(slope))
-    stable = bool(np.isfinite(means).all()) and not (shift > 2.0 * standard_error and shift > 0.05 * abs(means[0]))
-    return Extrapolation(float(value), standard_error * math.sqrt(inverse[0, 0]), float(slope), means, stable)
+    found: NDArray[np.float64] = inverse @ design.T @ means
+    return found, inverse

@@ -75,6 +75,12 @@ def test_the_simulation_of_the_readme_runs_and_can_be_repeated(tmp_path: Path) -
     assert finished([sys.executable, "by_hand.py"], tmp_path) == "equal, bit for bit\n"
 
 
+def test_the_diagnostics_of_the_readme_are_measured(tmp_path: Path) -> None:
+    text = "import simengine\n" + block("README.md", "diagnostics.heading_entropy")
+    (tmp_path / "measure.py").write_text(text, encoding="utf-8")
+    assert "<Estimate" in finished([sys.executable, "measure.py"], tmp_path)
+
+
 PAGES = ("docs/runs.md", "docs/diagnostics.md", "docs/sweeps.md", "docs/cluster.md")
 
 

@@ -161,6 +161,11 @@ def test_any_shards_give_the_same_bits(model: type[simengine.Scenario]) -> None:
     any_shards(model, shards=(1, 2, 7), steps=7)
 
 
+@pytest.mark.slow
+def test_sixty_four_shards_give_the_same_bits() -> None:
+    any_shards(models.Talking, shards=(64,), steps=4, n_agents=200)
+
+
 @pytest.mark.parametrize("model", [models.Talking, models.Begetting])
 def test_a_run_in_two_parts_gives_the_same_bits(model: type[simengine.Scenario]) -> None:
     split_equals_whole(model, steps=9)
