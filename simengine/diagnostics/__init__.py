@@ -14,6 +14,7 @@ from simengine.errors import nearest
 _HOME: dict[str, tuple[str, ...]] = {
     "calibration": ("calibrate",),
     "choosing": ("recommend",),
+    "coding": ("cross_entropy",),
     "counts.divergences": (
         "cross_entropy_from_counts", "hellinger", "jensen_shannon", "kl_divergence", "population_stability_index",
         "wasserstein",
