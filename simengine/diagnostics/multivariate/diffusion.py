@@ -1,0 +1,269 @@
+"""Diffusion spectral entropy: along how many directions, or in how many camps, points lie.
+
+Liao et al. (arXiv 2312.04823): with the Gaussian kernel G_ij = exp(-|x_i - x_j|^2 / 2 sigma^2), D its row sums and l the
+eigenvalues of D^-1/2 G D^-1/2, the entropy of the shares |l|^t / sum |l|^t. It lies between 0 and ln n; its exponential
+counts components of the diffusion, for well separated camps and large t the camps. The width sigma is a length in
+the units of the points, and the value means nothing without it: ``details["sigma"]``.
+
+The mutual information with a label is sum_b p(b) [DSE(as many points as b has, at random) - DSE(points with b)].
+
+Declared validity, of the value for the distribution from which the points are drawn, at the same sigma: at least 200
+points (``few_samples``), and halves of them give the same within 1.5 standard errors (``unstable_subsamples``): where
+sigma is short against the distance of neighbours every point is a component of its own, and the entropy grows with
+their number. Above 2000 points a sample of 2000 is taken, chosen by a hash of row number and ``seed``.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.distance import pdist, squareform
+from scipy.special import stdtrit
+
+from simengine.diagnostics.estimate import LEVEL, QUANTILE, Estimate, checked_unit, flagged, stacked
+from simengine.diagnostics.samples import Array, samples
+from simengine.errors import InputError, nearest
+from simengine.random.philox import stream_key
+from simengine.random.sampling import bits
+
+Floats = NDArray[np.float64]
+
+MOST = 2000
+"""Points of which the eigenvalues are found."""
+
+FEWEST = 200
+SHIFT = 1.5
+"""Standard errors between the value and its extrapolation above which ``unstable_subsamples`` is raised."""
+
+PARTS = 8
+"""Parts of the points from whose informations the error comes."""
+
+NEIGHBOURS = 5
+"""Neighbour whose distance is the width of the adaptive kernel at a point."""
+
+WIDTHS = ("median", "adaptive")
+
+
+def spectral_entropy(points: Array, sigma: Floats | float, t: float = 1.0) -> float:
+    """Return the diffusion spectral entropy, in nats, of points of shape (n, d), uncorrected.
+
+    ``sigma`` is one width, or one for each point, shape (n,): of a pair then sigma_i sigma_j stands for sigma^2.
+    """
+    points = np.asarray(points, dtype=np.float64)
+    return _of_distances(squareform(pdist(points, "sqeuclidean")), np.broadcast_to(sigma, points.shape[:1]), t)
+
+
+def diffusion_spectral_entropy(
+    points: Any, *, t: float = 1.0, sigma: float | str = "median", unit: str = "nat", seed: int = 0, data: Any = None,
+    dim: Any = None, components: str | None = None,
+) -> Estimate:  # fmt: skip
+    """Estimate the diffusion spectral entropy of a cloud of points.
+
+    The value is that of the points; the interval is of the entropy at infinitely many points, which is found from all
+    of them and from halves (bias 1 / n), ``details["extrapolated"]``.
+
+    Parameters
+    ----------
+    points
+        Shape (n, d) or (..., n, d), or the name of a variable of ``data``.
+    t
+        Number of steps of the diffusion, above 0.
+    sigma
+        Width of the kernel in the units of the points; "median" of the distances between points, or "adaptive": at
+        each point the distance of its fifth neighbour.
+    unit
+        "nat" or "bit".
+    seed
+        Of the hash that chooses 2000 points, and of the parts.
+    data, dim, components
+        Where a named variable is, along which dim points run, and along which their components.
+    """
+    checked_unit(unit)
+    _check(t, sigma)
+    blocks = samples(points, data=data, dim=dim, components=components, names=("points",), discrete=False)
+    found = [_entropy(array, t, sigma, seed) for (array,) in blocks]
+    return stacked(found, blocks.batch, blocks.dims, blocks.coords).to(unit)
+
+
+def diffusion_mutual_information(
+    points: Any, label: Any, *, t: float = 1.0, sigma: float | str = "median", shuffles: int = 20, unit: str = "nat",
+    seed: int = 0, data: Any = None, dim: Any = None, components: str | None = None,
+) -> Estimate:  # fmt: skip
+    """Estimate the diffusion spectral mutual information of a cloud of points and a label.
+
+    The null is that labels are shuffled over the points: it is what the value is measured from, so its mean is 0.
+
+    Parameters
+    ----------
+    points
+        Shape (n, d) or (..., n, d), or the name of a variable of ``data``.
+    label
+        One for each point, shape (n,) or (..., n, 1).
+    t, sigma, unit, seed, data, dim, components
+        As of :func:`diffusion_spectral_entropy`. The width is found once, from all points.
+    shuffles
+        Random divisions of the points into parts of the labels' sizes, at least 2.
+    """
+    checked_unit(unit)
+    _check(t, sigma)
+    if isinstance(shuffles, bool) or not isinstance(shuffles, int | np.integer) or shuffles < 2:
+        raise InputError(f"shuffles is {shuffles!r}; expected a whole number of at least 2")
+    blocks = samples(points, label, data=data, dim=dim, components=components, names=("points", "label"))
+    if blocks.arrays[0].dtype.kind not in "biuf":
+        raise InputError("points holds texts; expected numbers")
+    found = [
+        _information(np.asarray(array, dtype=np.float64), labels, t, sigma, int(shuffles), seed)
+        for array, labels in blocks
+    ]  # fmt: skip
+    return stacked(found, blocks.batch, blocks.dims, blocks.coords).to(unit)
+
+
+def _entropy(points: Floats, t: float, sigma: float | str, seed: int) -> Estimate:
+    total = points.shape[0]
+    points = points[_hashed(total, seed)[:MOST]]
+    n = points.shape[0]
+    squares, width, used = _prepared(points, sigma)
+    details: dict[str, Any] = {"sigma": used, "t": t, "points": n}
+    method = f"diffusion spectral entropy, {sigma if isinstance(sigma, str) else 'fixed'} width"
+    if n < 2 * PARTS or not squares.any():
+        flags = flagged("few_samples", "constant" if not squares.any() else None)
+        value = _of_distances(squares, width, t) if squares.any() else 0.0
+        details["extrapolated"] = value
+        return Estimate(value, math.nan, (math.nan, math.nan), n=total, method=method, flags=flags, details=details)
+    value, error = _with_error(squares, width, t)
+    halves = [np.arange(n)[part::2] for part in range(2)]
+    half = float(np.mean([_of_distances(squares[np.ix_(one, one)], width[one], t) for one in halves]))
+    limit = 2.0 * value - half
+    # The step to infinitely many points is itself unsure, by as much as its own size.
+    reach = math.hypot(QUANTILE * error, limit - value)
+    details["extrapolated"] = limit
+    flags = flagged(
+        "few_samples" if n < FEWEST else None,
+        "unstable_subsamples" if abs(limit - value) > SHIFT * error else None,
+    )
+    return Estimate(
+        value, error, (max(limit - reach, 0.0), max(limit + reach, 0.0)), n=total, method=method, flags=flags,
+        details=details,
+    )  # fmt: skip
+
+
+def _with_error(squares: Floats, width: Floats, t: float) -> tuple[float, float]:
+    """Return the entropy and its standard error, from the derivative by each point's weight.
+
+    A weight w_j changes eigenvalue l_k by l_k (v_kj^2 - sum_i v_ki^2 G_ij / d_i); all weights together change none.
+    """
+    kernel = np.exp(-0.5 * squares / (width[:, None] * width[None, :]))
+    degree = kernel.sum(axis=1)
+    root = 1.0 / np.sqrt(degree)
+    values, vectors = np.linalg.eigh(kernel * root[:, None] * root[None, :])
+    powers = np.abs(values) ** t
+    shares = powers / powers.sum()
+    logarithm = np.log(np.where(shares > 0.0, shares, 1.0))
+    entropy = -float(shares @ logarithm)
+    change = vectors**2 @ (shares * (logarithm + entropy))
+    influence = -t * (change - kernel.T @ (change / degree))
+    return entropy, math.sqrt(float(np.sum((influence - influence.mean()) ** 2)))
+
+
+def _information(points: Floats, labels: Array, t: float, sigma: float | str, shuffles: int, seed: int) -> Estimate:
+    total = points.shape[0]
+    chosen = _hashed(total, seed)[:MOST]
+    points, labels = points[chosen], labels[chosen]
+    n = points.shape[0]
+    _, group = np.unique(labels, axis=0, return_inverse=True)
+    group = group.ravel()
+    sizes = np.bincount(group)
+    squares, width, used = _prepared(points, sigma)
+    details = {"sigma": used, "t": t, "points": n, "labels": int(sizes.size)}
+    whole: dict[str, Any] = {
+        "n": total, "method": "diffusion spectral mutual information", "details": details,
+        "null": "labels shuffled over the points",
+    }  # fmt: skip
+    if sizes.size < 2 or not squares.any():
+        return Estimate(0.0, 0.0, (0.0, 0.0), 0.0, 0.0, flags=flagged("constant"), **whole)
+
+    def within(order: NDArray[np.intp]) -> float:
+        """Mean entropy of the points divided by the labels, the points in some order."""
+        members = [order[group == one] for one in range(sizes.size)]
+        values = [_of_distances(squares[np.ix_(one, one)], width[one], t) for one in members]
+        return math.fsum(size * one for size, one in zip(sizes.tolist(), values, strict=True)) / n
+
+    random = np.random.Generator(np.random.Philox(seed))
+    nothing = np.array([within(random.permutation(n)) for _ in range(shuffles)])
+    own = np.arange(n)
+    value = float(nothing.mean()) - within(own)
+    spread = float(nothing.std(ddof=1))
+    # Disjoint parts of the points have each an information of their own, of more than its share of noise.
+    found = []
+    for part in range(PARTS):
+        kept = own % PARTS == part
+        found.append(_part(squares[np.ix_(kept, kept)], width[kept], group[kept], t, random))
+    error = math.hypot(float(np.std(found, ddof=1)) / math.sqrt(PARTS), spread / math.sqrt(shuffles))
+    reach = float(stdtrit(PARTS - 1, 0.5 * (1.0 + LEVEL))) * error
+    flags = flagged(
+        "few_samples" if n < FEWEST or int(sizes.min()) < FEWEST // 4 else None,
+        "unstable_subsamples" if abs(float(np.mean(found)) - value) > max(3.0 * error, 0.25 * abs(value)) else None,
+    )
+    return Estimate(value, error, (value - reach, value + reach), 0.0, spread, flags=flags, **whole)
+
+
+def _part(squares: Floats, width: Floats, group: NDArray[np.intp], t: float, random: np.random.Generator) -> float:
+    """Information of a part of the points, against a few random divisions."""
+    n = group.size
+    value = 0.0
+    mixed = [random.permutation(n) for _ in range(4)]
+    for one in np.unique(group):
+        members = np.flatnonzero(group == one)
+        share = members.size / n
+        value -= share * _of_distances(squares[np.ix_(members, members)], width[members], t)
+        for order in mixed:
+            some = order[: members.size]
+            value += share * _of_distances(squares[np.ix_(some, some)], width[some], t) / len(mixed)
+    return value
+
+
+def _of_distances(squares: Floats, width: Floats, t: float) -> float:
+    """Entropy from squared distances and the widths at the points."""
+    kernel = np.exp(-0.5 * squares / (width[:, None] * width[None, :]))
+    root = 1.0 / np.sqrt(kernel.sum(axis=1))
+    values = np.abs(np.linalg.eigvalsh(kernel * root[:, None] * root[None, :]))
+    powers = values**t
+    shares = powers / powers.sum()
+    shares = shares[shares > 0.0]
+    return float(-(shares @ np.log(shares)))
+
+
+def _prepared(points: Floats, sigma: float | str) -> tuple[Floats, Floats, float]:
+    """Return squared distances, the width at each point, and the width in a word: their median."""
+    squares = squareform(pdist(points, "sqeuclidean"))
+    n = points.shape[0]
+    if sigma == "adaptive" and n > NEIGHBOURS:
+        width = np.sqrt(np.partition(squares, NEIGHBOURS, axis=1)[:, NEIGHBOURS])
+        positive = width[width > 0.0]
+        width = np.maximum(width, float(positive.min()) if positive.size else 1.0)
+    elif isinstance(sigma, str):
+        distances = np.sqrt(squares[np.triu_indices(n, 1)])
+        median = float(np.median(distances[distances > 0.0])) if (distances > 0.0).any() else 1.0
+        width = np.full(n, median)
+    else:
+        width = np.full(n, float(sigma))
+    return squares, width, float(np.median(width))
+
+
+def _hashed(n: int, seed: int) -> NDArray[np.intp]:
+    """Return row numbers in the order of their hashes: the first are a sample that depends on nothing else."""
+    keys = bits(stream_key(seed, "points", "diffusion", "order"), np.arange(n, dtype=np.uint64))
+    return np.argsort(keys, kind="stable")
+
+
+def _check(t: float, sigma: float | str) -> None:
+    if isinstance(t, bool) or not isinstance(t, int | float | np.number) or not 0.0 < float(t) < math.inf:
+        raise InputError(f"t is {t!r}; expected a number above 0")
+    if isinstance(sigma, str):
+        if sigma not in WIDTHS:
+            raise InputError(f"sigma is {sigma!r}{nearest(sigma, WIDTHS)}; allowed: {', '.join(WIDTHS)}, or a number")
+    elif isinstance(sigma, bool) or not isinstance(sigma, int | float | np.number) or not 0.0 < float(sigma) < math.inf:
+        raise InputError(f"sigma is {sigma!r}; expected a number above 0, or one of {', '.join(WIDTHS)}")

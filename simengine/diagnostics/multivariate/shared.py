@@ -1,0 +1,429 @@
+"""What several variables share: total correlation and its kin, of counts or of jointly Gaussian variables.
+
+With H the entropy of all m variables, H_i of each, and H_-i of all but one:
+
+    total correlation       T = sum_i H_i - H                       (Watanabe 1960; multi-information)
+    dual total correlation  D = sum_i H_-i - (m - 1) H              (Han 1978; binding information)
+    O-information           T - D, > 0 if redundancy prevails, < 0 if synergy does  (Rosas et al. 2019, 1902.11239)
+    S-information           T + D                                   (James, Ellison & Crutchfield 2011)
+    co-information          -sum over subsets S of (-1)^|S| H_S     (Bell 2003; of two variables their information)
+
+Declared validity. Discrete: at least 150 samples (``few_samples``), ten for each degree of freedom of the joint table
+(``many_states``), and most of the variance from states seen five times or more (``unseen_states``).
+Gaussian: at least 50 samples and ten for each component (``few_samples``), which pass Mardia's tests of joint
+normality (``not_gaussian``). Copula: at least 200 and twenty for each component, of which the normal scores pass these
+tests, so that margins are free; no more than a twentieth of the values repeated (``ties``). Functions of one another
+are ``singular``. Samples are independent.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simengine.diagnostics.estimate import Estimate, checked_unit, flagged, normal_interval, stacked
+from simengine.diagnostics.multivariate import cells as discrete
+from simengine.diagnostics.multivariate import linear
+from simengine.diagnostics.multivariate.linear import Linear, Weights
+from simengine.diagnostics.multivariate.triplets import LEAST_DETERMINANT, triplet_informations
+from simengine.diagnostics.samples import Array, is_discrete, samples
+from simengine.errors import InputError, nearest
+
+Floats = NDArray[np.float64]
+
+CONTINUOUS = ("gaussian", "copula")
+"""Estimators of continuous variables."""
+
+MOST_IN_LATTICE = 8
+"""Variables of a co-information, which sums over all their subsets."""
+
+MOST_SUBSETS = 5_000_000
+"""Subsets of :func:`o_informations`."""
+
+FEWEST = {"gaussian": 50, "copula": 200}
+SAMPLES_A_COMPONENT = {"gaussian": 10, "copula": 20}
+DISTINCT = 0.95
+_CHUNK = 20_000
+
+
+@dataclass(frozen=True)
+class _Measure:
+    """One of the quantities: factors of H_i, H_-i and H for m variables; None where all subsets count."""
+
+    name: str
+    weights: Callable[[int], Weights] | None
+    lowest: float = 0.0
+
+    def terms(self, m: int) -> dict[tuple[int, ...], float]:
+        """Return the factor of the entropy of each subset of m variables."""
+        if self.weights is None:
+            return {
+                subset: 1.0 if size % 2 else -1.0 for size in range(1, m + 1) for subset in combinations(range(m), size)
+            }
+        single, but_one, whole = self.weights(m)
+        found: dict[tuple[int, ...], float] = {(i,): single for i in range(m)}
+        for subset in combinations(range(m), m - 1):
+            found[subset] = found.get(subset, 0.0) + but_one
+        found[tuple(range(m))] = whole
+        return found
+
+    def through(self, size: int, m: int) -> float:
+        """Return the sum of the factors of all subsets that hold given ``size`` variables."""
+        if self.weights is None:
+            return float(size == m)
+        single, but_one, whole = self.weights(m)
+        return (single if size == 1 else 0.0) + (m - size) * but_one + whole
+
+
+def _o_weights(m: int) -> Weights:
+    return Weights(1.0, -1.0, m - 2.0)
+
+
+TOTAL = _Measure("total correlation", lambda m: Weights(1.0, 0.0, -1.0))
+DUAL = _Measure("dual total correlation", lambda m: Weights(0.0, 1.0, 1.0 - m))
+O_INFORMATION = _Measure("O-information", _o_weights, -math.inf)
+S_INFORMATION = _Measure("S-information", lambda m: Weights(1.0, 1.0, -float(m)))
+CO_INFORMATION = _Measure("co-information", None, -math.inf)
+
+
+def total_correlation(
+    *variables: Any, estimator: str = "auto", unit: str = "nat", counts: Any = None, data: Any = None,
+    dim: Any = None, components: str | None = None,
+) -> Estimate:  # fmt: skip
+    """Estimate the total correlation of several variables: how far they are from independent.
+
+    The null is that all are independent.
+
+    Parameters
+    ----------
+    variables
+        Samples of each, shape (n,), (n, d) or (..., n, d), or names of variables of ``data``; or one array of shape
+        (n, m) whose m columns are the variables.
+    estimator
+        "grassberger" (the default of labels), "plug-in", "miller-madow", "grassberger-1988"; "gaussian" or "copula"
+        (the default of numbers with fractions).
+    unit
+        "nat" or "bit".
+    counts
+        Instead of samples: how often each joint state was seen, one axis for each variable.
+    data, dim, components
+        Where named variables are, along which dim samples run, and along which their components.
+    """
+    return _estimated(TOTAL, variables, estimator, unit, counts, data, dim, components)
+
+
+def dual_total_correlation(
+    *variables: Any, estimator: str = "auto", unit: str = "nat", counts: Any = None, data: Any = None,
+    dim: Any = None, components: str | None = None,
+) -> Estimate:  # fmt: skip
+    """Estimate the dual total correlation: the entropy that is not of one variable alone given all others.
+
+    Arguments as of :func:`total_correlation`.
+    """
+    return _estimated(DUAL, variables, estimator, unit, counts, data, dim, components)
+
+
+def o_information(
+    *variables: Any, estimator: str = "auto", unit: str = "nat", counts: Any = None, data: Any = None,
+    dim: Any = None, components: str | None = None,
+) -> Estimate:  # fmt: skip
+    """Estimate the O-information: positive where variables repeat one another, negative where only the whole tells.
+
+    Arguments as of :func:`total_correlation`. Of two variables it is 0.
+    """
+    return _estimated(O_INFORMATION, variables, estimator, unit, counts, data, dim, components)
+
+
+def s_information(
+    *variables: Any, estimator: str = "auto", unit: str = "nat", counts: Any = None, data: Any = None,
+    dim: Any = None, components: str | None = None,
+) -> Estimate:  # fmt: skip
+    """Estimate the S-information: the sum of the information that each variable has about all others.
+
+    Arguments as of :func:`total_correlation`.
+    """
+    return _estimated(S_INFORMATION, variables, estimator, unit, counts, data, dim, components)
+
+
+def co_information(
+    *variables: Any, estimator: str = "auto", unit: str = "nat", counts: Any = None, data: Any = None,
+    dim: Any = None, components: str | None = None,
+) -> Estimate:  # fmt: skip
+    """Estimate the co-information: what all variables have in common; negative where synergy prevails.
+
+    Arguments as of :func:`total_correlation`; at most 8 variables. The interaction information is the same with the
+    sign (-1)^m.
+    """
+    return _estimated(CO_INFORMATION, variables, estimator, unit, counts, data, dim, components)
+
+
+def total_correlation_of(p: Array) -> float:
+    """Return the total correlation, in nats, of a table of probabilities with one axis for each variable."""
+    return _of_table(TOTAL, p)
+
+
+def dual_total_correlation_of(p: Array) -> float:
+    """Return the dual total correlation, in nats, of a table of probabilities with one axis for each variable."""
+    return _of_table(DUAL, p)
+
+
+def o_information_of(p: Array) -> float:
+    """Return the O-information, in nats, of a table of probabilities with one axis for each variable."""
+    return _of_table(O_INFORMATION, p)
+
+
+def s_information_of(p: Array) -> float:
+    """Return the S-information, in nats, of a table of probabilities with one axis for each variable."""
+    return _of_table(S_INFORMATION, p)
+
+
+def co_information_of(p: Array) -> float:
+    """Return the co-information, in nats, of a table of probabilities with one axis for each variable."""
+    return _of_table(CO_INFORMATION, p)
+
+
+def _of_table(measure: _Measure, p: Array) -> float:
+    table = discrete.checked_table(p)
+    terms = measure.terms(table.ndim)
+    return math.fsum(factor * discrete.entropy_of_subset(table, subset) for subset, factor in terms.items())
+
+
+def _estimated(
+    measure: _Measure, variables: Sequence[Any], estimator: str, unit: str, counts: Any, data: Any, dim: Any,
+    components: str | None,
+) -> Estimate:  # fmt: skip
+    checked_unit(unit)
+    if counts is not None:
+        if variables:
+            raise InputError(f"{measure.name}: both samples and counts= are given; give one of them")
+        kind = discrete.checked_estimator("grassberger" if estimator == "auto" else estimator, measure.name)
+        name = "grassberger" if estimator == "auto" else estimator
+        return _of_cells(measure, discrete.cells_of_counts(np.asarray(counts)), kind, name).to(unit)
+    if not variables:
+        raise InputError(f"{measure.name}: no variables are given")
+    blocks = samples(
+        *variables, data=data, dim=dim, components=components,
+        names=[f"variable {i + 1}" for i in range(len(variables))],
+    )  # fmt: skip
+    apart = len(variables) == 1
+    m = blocks.arrays[0].shape[-1] if apart else len(variables)
+    if m < 2:
+        raise InputError(f"{measure.name}: one variable; give several, or one array of shape (n, m)")
+    if measure.weights is None and m > MOST_IN_LATTICE:
+        raise InputError(f"{measure.name}: {m} variables have {2**m - 1} subsets; at most {MOST_IN_LATTICE} variables")
+    name = _chosen(measure, blocks.arrays, estimator)
+    kind = -1 if name in CONTINUOUS else discrete.checked_estimator(name, measure.name)
+    found = []
+    for arrays in blocks:
+        parts = [arrays[0][:, i : i + 1] for i in range(m)] if apart else list(arrays)
+        if kind < 0:
+            found.append(_of_columns(measure, parts, name))
+        else:
+            found.append(_of_cells(measure, discrete.cells_of_samples(parts), kind, name))
+    return stacked(found, blocks.batch, blocks.dims, blocks.coords).to(unit)
+
+
+def _chosen(measure: _Measure, arrays: Sequence[Array], estimator: str) -> str:
+    """The estimator by name, "auto" by what the values are."""
+    labels = [is_discrete(array) for array in arrays]
+    if estimator == "auto":
+        if all(labels):
+            return "grassberger"
+        if any(labels):
+            raise InputError(
+                f"{measure.name}: labels beside numbers with fractions; bin the numbers, or name estimator="
+            )
+        return "copula"
+    allowed = (*discrete.ESTIMATORS, *CONTINUOUS)
+    if estimator not in allowed:
+        raise InputError(
+            f"{measure.name}: unknown estimator {estimator!r}{nearest(str(estimator), allowed)};"
+            f" allowed: {', '.join(allowed)}"
+        )
+    if estimator in CONTINUOUS and any(array.dtype.kind not in "biuf" for array in arrays):
+        raise InputError(f"{measure.name}: estimator {estimator!r} takes numbers, not texts")
+    if estimator not in CONTINUOUS and not all(labels):
+        raise InputError(f"{measure.name}: estimator {estimator!r} takes labels; bin the numbers first")
+    return estimator
+
+
+def _of_cells(measure: _Measure, cells: discrete.Cells, kind: int, name: str) -> Estimate:
+    """Estimate from counts; see :mod:`.cells`."""
+    m = cells.states.shape[1]
+    if measure.weights is None and m > MOST_IN_LATTICE:
+        raise InputError(f"{measure.name}: {m} variables; at most {MOST_IN_LATTICE}")
+    found = discrete.entropy_sum(cells, measure.terms(m), kind)
+    # Of independent variables: -1 / 2n times the sum of chi-squares of the interactions of each subset.
+    freedom = np.zeros(m + 1)
+    freedom[0] = 1.0
+    for size in cells.sizes:
+        freedom[1:] += freedom[:-1] * (size - 1.0)
+    through = np.array([0.0, *(measure.through(size, m) for size in range(1, m + 1))])
+    null_variance = float(through**2 @ freedom) / (2.0 * cells.n**2) + found.steps
+    null_mean = -float(through @ freedom) / (2.0 * cells.n) if name == "plug-in" else 0.0
+    error = math.sqrt(found.variance)
+    return Estimate(
+        found.value, error, _interval(found.value, error, measure.lowest), null_mean, math.sqrt(null_variance), cells.n,
+        method=f"{measure.name}, {name}", flags=cells.flags(found), null="all variables independent",
+        details={"variables": m, "states": cells.sizes, "degrees_of_freedom": cells.freedom},
+    )  # fmt: skip
+
+
+def _of_columns(measure: _Measure, parts: Sequence[Array], name: str) -> Estimate:
+    """Estimate from a covariance; see :mod:`.linear`."""
+    blocks = [np.asarray(part, dtype=np.float64) for part in parts]
+    n = blocks[0].shape[0]
+    varying = [block[:, np.ptp(block, axis=0) > 0.0] for block in blocks]
+    constant = any(a.shape[1] < b.shape[1] for a, b in zip(varying, blocks, strict=True))
+    varying = [block for block in varying if block.shape[1]]
+    whole = Estimate(
+        0.0, 0.0, (0.0, 0.0), 0.0, 0.0, n, method=f"{measure.name}, {name}", null="all variables independent",
+        flags=flagged("constant" if constant else None), details={"variables": len(parts)},
+    )  # fmt: skip
+    if len(varying) < 2 or (measure.weights is None and len(varying) < len(parts)):
+        return whole
+    columns = np.concatenate(varying, axis=1)
+    tied = name == "copula" and any(np.unique(column).size < DISTINCT * n for column in columns.T)
+    columns = linear.normal_scores(columns) if name == "copula" else columns
+    sizes = [block.shape[1] for block in varying]
+    few = n < _fewest(name, sum(sizes))
+    doubts = (*whole.flags, "few_samples" if few else None, "ties" if tied else None)
+    if n <= sum(sizes) + 1:
+        return replace(
+            whole, value=math.nan, standard_error=math.nan, interval=(math.nan, math.nan), null_mean=math.nan,
+            null_sd=math.nan, flags=flagged(*doubts),
+        )  # fmt: skip
+    correlation: Floats = np.asarray(np.corrcoef(columns, rowvar=False))
+    if np.linalg.eigvalsh(correlation)[0] < linear.LEAST_EIGENVALUE:
+        value = math.inf if measure in (TOTAL, DUAL, S_INFORMATION) else math.nan
+        return replace(
+            whole, value=value, standard_error=math.nan, interval=(math.nan, math.nan), null_mean=0.0,
+            null_sd=math.nan, flags=flagged(*doubts, "singular"),
+        )  # fmt: skip
+    doubts = (*doubts, "not_gaussian" if linear.not_gaussian(columns) else None)
+    found = _linear(measure, correlation, sizes, n)
+    error = math.sqrt(found.variance)
+    return replace(
+        whole, value=found.value, standard_error=error, interval=_interval(found.value, error, measure.lowest),
+        null_sd=found.null_sd, flags=flagged(*doubts),
+    )  # fmt: skip
+
+
+def _fewest(estimator: str, components: int) -> int:
+    return max(FEWEST[estimator], SAMPLES_A_COMPONENT[estimator] * components)
+
+
+def _linear(measure: _Measure, correlation: Floats, sizes: Sequence[int], n: int) -> Linear:
+    if measure.weights is None:
+        return linear.lattice_sum(correlation, sizes, n)
+    return linear.gaussian_sum(correlation, sizes, measure.weights(len(sizes)), n)
+
+
+def _interval(value: float, error: float, lowest: float) -> tuple[float, float]:
+    low, high = normal_interval(value, error, lowest)
+    return float(low), max(float(high), lowest)
+
+
+def o_informations(
+    variables: Any, *, size: int = 3, estimator: str = "copula", unit: str = "nat", data: Any = None,
+    dim: Any = None, components: str | None = None,
+) -> Estimate:  # fmt: skip
+    """Estimate the O-information of every subset of many variables, as one estimate of arrays.
+
+    Parameters
+    ----------
+    variables
+        Samples of m variables, shape (n, m); of a DataArray the variables run along ``components``.
+    size
+        Variables of a subset, at least 3.
+    estimator
+        "gaussian", or "copula": the same of normal scores.
+    unit
+        "nat" or "bit".
+    data, dim, components
+        Where a named variable is, along which dim samples run, and along which the variables.
+
+    Returns
+    -------
+    Estimate
+        Of shape (subsets,) in lexicographic order; ``details["members"]`` has the numbers of the variables, shape
+        (subsets, size). No subset is tested for normality of its own: all variables together are, if there are few
+        enough (``not_gaussian`` on all). A subset with a constant variable has the value 0.
+    """
+    checked_unit(unit)
+    if estimator not in CONTINUOUS:
+        raise InputError(
+            f"O-informations: unknown estimator {estimator!r}{nearest(str(estimator), CONTINUOUS)};"
+            f" allowed: {', '.join(CONTINUOUS)}"
+        )
+    (array,) = samples(
+        variables, data=data, dim=dim, components=components, names=("variables",), discrete=False
+    ).arrays
+    if array.ndim != 2:
+        raise InputError(f"variables has shape {array.shape}; expected (n, m)")
+    n, m = array.shape
+    if isinstance(size, bool) or not isinstance(size, int | np.integer) or not 3 <= size <= m:
+        raise InputError(f"size is {size!r}; expected a whole number from 3 to the number of variables, {m}")
+    if math.comb(m, size) > MOST_SUBSETS:
+        raise InputError(f"{m} variables have {math.comb(m, size)} subsets of {size}; at most {MOST_SUBSETS}")
+    if n <= size + 1:
+        raise InputError(f"there are {n} samples; the covariance of {size} variables needs at least {size + 2}")
+    varies = np.ptp(array, axis=0) > 0.0
+    columns = linear.normal_scores(array) if estimator == "copula" else array
+    centred = columns - columns.mean(axis=0)
+    scaled = centred / np.where(varies, np.sqrt((centred**2).sum(axis=0)), 1.0)
+    correlation = np.ascontiguousarray(scaled.T @ scaled)
+    np.fill_diagonal(correlation, 1.0)
+    tied = estimator == "copula" and any(np.unique(column).size < DISTINCT * n for column in array.T)
+    fit = m <= linear.MOST_IN_SKEWNESS and n > m + 1 and varies.all()
+    common = flagged(
+        "few_samples" if n < _fewest(estimator, size) else None, "ties" if tied else None,
+        "not_gaussian" if fit and linear.not_gaussian(columns) else None,
+    )  # fmt: skip
+    second, third = linear.null_orders([1] * size, _o_weights(size), n)
+    bias = _bias(size, n)
+    if size == 3:
+        value, variance, members = triplet_informations(correlation, n, bias, third)
+    else:
+        value, variance, members = _larger(correlation, size, n)
+    error = np.sqrt(variance)
+    flags = np.empty(value.size, object)
+    flags.fill(common)
+    for row in np.flatnonzero(np.isnan(value)):
+        flags[row] = flagged(*common, "singular")
+    if not varies.all():
+        for row in np.flatnonzero(~varies[members].all(axis=1)):
+            flags[row] = flagged(*common, "constant")
+    null_sd = np.full(value.size, math.sqrt(second + third))
+    return Estimate(
+        value, error, normal_interval(value, error), np.zeros(value.size), null_sd, np.full(value.size, n),
+        method=f"O-information, {estimator}", flags=flags, null="all variables independent",
+        details={"members": members, "size": size}, dims=("subset",),
+    ).to(unit)  # fmt: skip
+
+
+def _bias(size: int, n: int) -> float:
+    single, but_one, whole = _o_weights(size)
+    parts = (linear.log_determinant_bias(dimensions, n) for dimensions in (1, size - 1, size))
+    return 0.5 * sum(f * part for f, part in zip((size * single, size * but_one, whole), parts, strict=True))
+
+
+def _larger(correlation: Floats, size: int, n: int) -> tuple[Floats, Floats, NDArray[np.int64]]:
+    """Value, variance and members of all subsets of more than three variables."""
+    members = np.array(list(combinations(range(len(correlation)), size)), dtype=np.int64)
+    value, variance = np.empty(len(members)), np.empty(len(members))
+    weights = _o_weights(size)
+    for row, subset in enumerate(members):
+        part = correlation[np.ix_(subset, subset)]
+        if np.linalg.det(part) < LEAST_DETERMINANT:
+            value[row], variance[row] = math.nan, math.nan
+            continue
+        found = linear.gaussian_sum(part, [1] * size, weights, n)
+        value[row], variance[row] = found.value, found.variance
+    return value, variance, members
