@@ -1,7 +1,7 @@
 """Cost of quantities of many variables against dit 2.3 on the same tables, in turns in one run.
 
-Command: ``OMP_NUM_THREADS=1 python benchmarks/many_variables_speed.py`` (options: ``--repeats 5``). Times are CPU seconds
-of the process, the least of the repeats, after one call of each; dit's tables are built outside the time.
+Command: ``OMP_NUM_THREADS=1 python benchmarks/many_variables_speed.py`` (options: ``--repeats 5``). Times are CPU
+seconds of the process, the least of the repeats, after one call of each; dit's tables are built outside the time.
 """
 
 from __future__ import annotations

@@ -14,7 +14,8 @@ from scipy.special import digamma
 from simengine.diagnostics.calibrated import twin_share
 from simengine.diagnostics.calibration import chosen_agents
 from simengine.diagnostics.chosen import _from_slabs, chosen_distances, chosen_places, pair_rows
-from simengine.diagnostics.estimates import entropy_of_counts, entropy_of_pairs, entropy_of_shares, grassberger
+from simengine.diagnostics.counts.kernels import grassberger
+from simengine.diagnostics.estimates import entropy_of_counts, entropy_of_pairs, entropy_of_shares
 from simengine.diagnostics.school_bins import (
     AGENT_BINS,
     DEPTH_EDGES,

@@ -12,6 +12,7 @@ from simengine.diagnostics.calibrated import CALIBRATED_NAMES, ENTROPIES
 from simengine.diagnostics.calibration import calibrate
 from simengine.diagnostics.observables import ORDER_PARAMETERS, School
 from simengine.diagnostics.schooling import measure, order_parameters, school_metrics
+from simengine.diagnostics.streaming import flags_of
 from simengine.errors import ScenarioError
 
 H = [f"calibrated_{name}" for name in ENTROPIES]
@@ -64,6 +65,24 @@ def test_a_run_records_what_calibrate_gives_for_its_agents(space):
     for name, measured in expected.items():
         assert float(run[name][-1]) == measured.value
         assert float(run[f"{name}_null_sd"][-1]) == measured.null_sd
+        assert flags_of(int(run[f"{name}_flags"][-1])) == measured.flags == ("few_samples",)
+
+
+def test_the_file_says_how_each_calibrated_number_was_made():
+    run = simengine.run("schooling", steps=1, n_agents=120, seed=3, progress=False)
+    assert run["calibrated_polarization_entropy"].attrs["estimator"] == "grassberger"
+    assert run["calibrated_polarization_entropy"].attrs["bins"] == 15
+    assert run["calibrated_nearest_neighbor_entropy"].attrs["largest_sample"] == 1024
+    for name in CALIBRATED_NAMES:
+        assert run[name].attrs["merge_class"][0] == "C"
+        assert "few_samples" in run[f"{name}_flags"].attrs["flag_meanings"]
+        assert int(run[f"{name}_flags"][-1]) == 0
+
+
+def test_a_number_that_is_left_out_leaves_no_flags():
+    names = [output.name for output in School(definition="calibrated", without=("calibrated_spread",)).outputs]
+    assert [name for name in names if "spread" in name] == []
+    assert len(names) == 2 * (len(CALIBRATED_NAMES) - 1)
 
 
 @settings(max_examples=30)

@@ -14,7 +14,9 @@ numbers = st.floats(-10, 10, allow_nan=False, width=64)
 
 
 @settings(max_examples=200, deadline=None)
-@given(values=st.lists(numbers, min_size=1, max_size=60), low=numbers, width=st.floats(0.01, 10), bins=st.integers(1, 40))
+@given(
+    values=st.lists(numbers, min_size=1, max_size=60), low=numbers, width=st.floats(0.01, 10), bins=st.integers(1, 40)
+)
 def test_a_value_lies_between_the_edges_of_its_bin(values: list[float], low: float, width: float, bins: int) -> None:
     high = low + width
     step = (high - low) / bins
