@@ -5,6 +5,8 @@ Declared validity of the neighbour estimators ("ksg-1", "ksg-2", "gao", "ross"),
 - at least 400 samples, 100 for each dimension, 50 for each label: ``few_samples``
 - at most 6 dimensions together, and a bias for normal variables of less than a fifth of the value:
   ``high_dimension``
+- in more than 4 dimensions normal scores that are jointly normal, because the bias taken off is theirs:
+  ``not_gaussian``
 - less than 1 % of the samples on atoms, except for "atom-aware": ``atoms``; few repeated values: ``ties``
 - in more than two dimensions no value further out than 10 robust standard deviations: ``heavy_tails``
 - a value below half the logarithm of the number of samples: ``saturated``
@@ -23,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simengine.diagnostics.continuous import margins, pipeline
-from simengine.diagnostics.continuous.gaussian import gaussian_information, information_interval
+from simengine.diagnostics.continuous.gaussian import gaussian_information, information_interval, not_normal
 from simengine.diagnostics.continuous.measures import Measure, mutual
 from simengine.diagnostics.continuous.mixed import Labelled, Mixture, Rectangles
 from simengine.diagnostics.estimate import Estimate, flagged
@@ -32,6 +34,7 @@ from simengine.errors import InputError
 Array = NDArray[np.float64]
 
 MOST_DIMENSIONS = 6
+ANY_COPULA = 4
 FEWEST = 400
 NULL = "x and y independent"
 
@@ -113,6 +116,7 @@ def neighbour_estimate(
     flags = (
         "few_samples" if n < max(FEWEST, 100 * d) else None,
         "high_dimension" if d > MOST_DIMENSIONS or _much(result) else None,
+        "not_gaussian" if d > ANY_COPULA and result.normal_bias and not_normal(points) else None,
         "atoms" if on_atoms else None,
         "ties" if not on_atoms and margins.repeated_share(raw) > margins.ATOM_SHARE else None,
         "heavy_tails" if d > 2 and margins.heavy_tailed(raw) else None,

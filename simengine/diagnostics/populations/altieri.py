@@ -26,6 +26,7 @@ from simengine.diagnostics.estimate import Estimate, flagged, normal_interval
 from simengine.diagnostics.populations.bins import Counts, Floats, state_edges
 from simengine.diagnostics.populations.communities import one_batch, scalar_labels
 from simengine.diagnostics.populations.near import neighbour_rows, padded
+from simengine.diagnostics.populations.shares import variance_of
 from simengine.diagnostics.populations.space import checked_box, place_blocks
 from simengine.diagnostics.samples import checked_counts
 from simengine.errors import InputError, nearest
@@ -184,13 +185,15 @@ def _answer(
     counts: Counts, n: int, part: str, first: float, null: tuple[float, float], flags: tuple[str, ...], plain: float
 ) -> Estimate:
     _, partial, weights, _, logarithm = _parts(counts)
-    total = float((counts.sum(axis=0) / counts.sum()) @ logarithm)
+    # Of C categories H(Z) falls short by (C - 1) / n: half the sum of var p(z) / p(z), shares of pairs being unbiased.
+    states = round(0.5 * (math.sqrt(8.0 * counts.shape[1] + 1.0) - 1.0))
+    total = float((counts.sum(axis=0) / counts.sum()) @ logarithm) + (states - 1.0) / n
     mutual = plain - (0.0 if math.isnan(null[0]) else null[0])
     found = {"mutual": mutual, "residual": total - mutual, "total": total}
     spread = 0.0 if math.isnan(null[1]) else null[1]
     # Of H(Z) nothing is dealt out; the curvature of its shares is that of categories.
-    second = (0.5 * counts.shape[1] / n**2) if part == "total" else spread**2
-    error = math.sqrt(first + second)
+    second = spread**2 if part == "mutual" else (states - 1.0) / n**2
+    error = math.sqrt(first + second if part == "mutual" else variance_of(first, second))
     means = {"mutual": (0.0, null[1]), "residual": (total, null[1]), "total": (math.nan, math.nan)}
     return Estimate(
         found[part], error, normal_interval(found[part], error, 0.0), *means[part], n, "nat", "altieri", flags,

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, special
 
 from simengine.arrays.jit import njit
 from simengine.diagnostics.counts.entropies import entropy_from_counts
@@ -205,6 +204,8 @@ def von_mises_entropy(resultant: float) -> float:
         return -math.inf
     if resultant <= 0.0:
         return math.log(2.0 * math.pi)
+    from scipy import optimize, special
+
     k = optimize.brentq(lambda one: special.i1e(one) / special.i0e(one) - resultant, 0.0, 2.0 / (1.0 - resultant) + 2.0)
     return math.log(2.0 * math.pi * special.i0e(k)) + k - k * resultant
 
@@ -215,6 +216,8 @@ def fisher_entropy(resultant: float) -> float:
         return -math.inf
     if resultant <= 1e-4:
         return math.log(4.0 * math.pi) - 1.5 * resultant**2
+    from scipy import optimize
+
     k = optimize.brentq(lambda one: 1.0 / math.tanh(one) - 1.0 / one - resultant, 1e-6, 2.0 / (1.0 - resultant) + 2.0)
     # ln sinh k without overflow.
     return math.log(2.0 * math.pi / k) + k + math.log1p(-math.exp(-2.0 * k)) - k * resultant

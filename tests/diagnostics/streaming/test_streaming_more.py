@@ -27,7 +27,7 @@ from simengine.diagnostics.populations import networks, polarization, policies
 from simengine.diagnostics.populations.space import spatial_entropy
 from simengine.diagnostics.streaming import field
 from simengine.diagnostics.streaming.ordinal import pattern_numbers
-from simengine.diagnostics.streaming.pairwise import mean_of_pairs
+from simengine.diagnostics.streaming.pairwise import mean_of_pairs, shuffled_mean
 from simengine.testing import any_shards, any_storage_order, split_equals_whole
 
 STEPS = 24
@@ -52,13 +52,15 @@ def assert_values(told: xarray.Dataset, name: str, wanted: dict[int, Estimate], 
             assert float(told[variable][record]) == pytest.approx(expected, rel=1e-12, abs=1e-12), (part, record)
 
 
-def pattern_table(series: Any, order: int, first: int) -> Any:
-    """Patterns that end at records from ``first`` on, and with those of the order - 1 records before: (order! + 1, order!)."""
+def pattern_table(series: Any, order: int, lag: int, first: int) -> Any:
+    """How often patterns end at records from ``first`` on, and after which ones of these records, if they overlap."""
     found = np.zeros((math.factorial(order) + 1, math.factorial(order)), np.int64)
-    codes, _ = patterns(np.ascontiguousarray(series), order, 1)
-    for t in range(max(first - order + 1, 0), codes.shape[1]):
+    reach = (order - 1) * lag
+    codes, _ = patterns(np.ascontiguousarray(series), order, lag)
+    start = max(first - reach, 0)
+    for t in range(start, codes.shape[1]):
         np.add.at(found[0], codes[:, t], 1)
-        for back in range(1, min(order - 1, t) + 1):
+        for back in range(1, min(reach, t - start) + 1):
             np.add.at(found[1:], (codes[:, t - back], codes[:, t]), 1)
     return found
 
@@ -66,12 +68,16 @@ def pattern_table(series: Any, order: int, first: int) -> Any:
 def test_patterns_are_those_of_the_stored_agents(told: xarray.Dataset) -> None:
     series = told.opinion.values.T
     entropies: list[Estimate | None] = [None, None]
+    recent: list[Estimate | None] = [None, None]
     complexities: list[Estimate | None] = [None, None]
     for k in range(2, STEPS + 1):
-        numbers = pattern_numbers(pattern_table(series[:, : k + 1], 3, 0), 2)
+        numbers = pattern_numbers(pattern_table(series[:, : k + 1], 3, 1, 0), 2)
         entropies.append(entropy_of_patterns(*numbers[:3], 3, overlap=numbers[3]))
         complexities.append(complexity_of_patterns(*numbers[:3], 3, overlap=numbers[3]))
+        numbers = pattern_numbers(pattern_table(series[:, : k + 1], 2, 2, k - 3), 2)
+        recent.append(entropy_of_patterns(*numbers[:3], 2, overlap=numbers[3]))
     assert_recorded(told, "opinion_permutation_entropy", entropies)
+    assert_recorded(told, "recent_permutation_entropy", recent)
     assert_recorded(told, "opinion_statistical_complexity", complexities)
 
 
@@ -82,27 +88,6 @@ def test_permutation_entropy_is_that_of_all_series_in_one(told: xarray.Dataset) 
     # The error is made of overlaps alone, where that of a series looks for memory beyond them.
     error = float(told.opinion_permutation_entropy_standard_error[-1])
     assert 0.5 < error / float(wanted[STEPS].standard_error) < 2.0
-
-
-def test_patterns_of_a_window_are_those_that_ended_in_its_records(told: xarray.Dataset) -> None:
-    series = told.opinion.values.T
-    for last in (9, STEPS):
-        rises = series[:, last - 3 : last + 1] >= series[:, last - 5 : last - 1]
-        share = float(rises.mean())
-        plug_in = -share * math.log(share) - (1 - share) * math.log(1 - share)
-        # Order 2 and lag 2: what is added is the sum of V / p over 2 n, with overlaps of 1 and 2 records.
-        seen = np.array([rises.sum(), (~rises).sum()])
-        before = series[:, last - 5 : last - 1] >= series[:, last - 7 : last - 3]
-        again, pairs = np.zeros(2), 0
-        earlier = series[:, last - 4 : last] >= series[:, last - 6 : last - 2]
-        for past in (earlier, before):
-            again += [(rises & past).sum(), (~rises & ~past).sum()]
-            pairs += rises.size
-        n = rises.size
-        shares = seen / n
-        variances = shares * (1 - shares) + 2 * (again - pairs * shares**2) / n
-        wanted = plug_in + float((variances / shares).sum()) / (2 * n)
-        assert float(told.recent_permutation_entropy[last]) == pytest.approx(wanted, abs=1e-12)
 
 
 def test_patterns_need_values_at_all_of_their_records(told: xarray.Dataset) -> None:
@@ -271,21 +256,33 @@ def test_pairwise_transfer_entropy_is_the_mean_over_all_pairs(told: xarray.Datas
     symbols = binned(told.opinion.values, -1, 1, 2).T
     wanted = {}
     for k in (5, 11, STEPS):
-        square = transfer_entropies(np.ascontiguousarray(symbols[:, max(0, k - 11) : k + 1]), estimator="counts")
-        wanted[k] = mean_of_pairs(square)
-        assert float(wanted[k].value) == pytest.approx(float(np.nanmean(np.asarray(square.value))), abs=1e-12)
+        part = np.ascontiguousarray(symbols[:, max(0, k - 11) : k + 1])
+        square = transfer_entropies(part)
+        wanted[k] = mean_of_pairs(square, [shuffled_mean(part, seed) for seed in range(2)])
+        assert float(wanted[k].value) == pytest.approx(float(np.nanmean(np.asarray(square.value))), abs=0.01)
     assert_values(told, "opinion_pairwise_transfer_entropy", wanted, "value", "standard_error", "null_sd")
 
 
 def test_the_error_of_a_mean_over_pairs_is_that_of_leaving_out_agents() -> None:
     rng = np.random.default_rng(1)
     symbols = rng.integers(0, 2, (8, 60))
-    symbols[3, 1:] = symbols[2, :-1]
+    symbols[3:, 1:] = symbols[2, :-1]
     square = transfer_entropies(symbols)
     found = mean_of_pairs(square)
     values = np.asarray(square.value)
+    assert float(found.value) == pytest.approx(float(np.nanmean(values)), rel=1e-12)
     left = [np.nanmean(np.delete(np.delete(values, one, 0), one, 1)) for one in range(8)]
-    assert float(found.standard_error) == pytest.approx(math.sqrt(7 * np.var(left)), rel=1e-12)
+    wanted = math.sqrt(7 * np.var(left) - float(found.null_sd) ** 2)
+    assert float(found.standard_error) == pytest.approx(wanted, rel=1e-12)
+
+
+def test_agents_that_do_not_heed_one_another_pass_for_that() -> None:
+    # 5 sd on each side: one in a million such tests fails by chance.
+    rng = np.random.default_rng(2)
+    symbols = (rng.random((40, 40)) < 0.6).astype(np.int64)
+    found = mean_of_pairs(transfer_entropies(symbols), [shuffled_mean(symbols, seed) for seed in range(2)])
+    assert abs(float(found.z)) < 5.0
+    assert found.interval[0] == 0.0 or float(found.z) > 1.0
 
 
 @pytest.mark.parametrize("model", [models.Wandering, models.Mourning])
@@ -344,8 +341,9 @@ def test_these_states_of_agents_seen_apart_are_those_of_all_together(seed: int, 
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        (lambda: streaming.permutation_entropy("agents.mood", order=7), "order is 7; expected a whole number from 2"),
+        (lambda: streaming.permutation_entropy("agents.mood", order=6), "order is 6; expected a whole number from 2"),
         (lambda: streaming.permutation_entropy("agents.mood", lag=0), "lag is 0"),
+        (lambda: streaming.permutation_entropy("agents.mood", window=0), "window is 0"),
         (lambda: streaming.statistical_complexity("agents.mood", estimator="nsb"), "estimator is 'nsb'"),
         (lambda: streaming.novelty("agents.mood", window=0), "window is 0"),
         (lambda: streaming.policy_entropy("agents.mood", window=0), "window is 0"),
