@@ -185,7 +185,7 @@ def entropy_sum(cells: Cells, terms: Mapping[Subset, float], kind: int) -> Sum:
     for i, (factor, group, share) in enumerate(parts):
         second += factor**2 * (share.size - 1)
         for other_factor, other_group, other_share in parts[:i]:
-            both = np.bincount(*_paired(group, other_group, other_share.size, p))
+            both = np.bincount(group * other_share.size + other_group, weights=p)
             place = np.flatnonzero(both)
             contingency = both[place] ** 2 / (share[place // other_share.size] * other_share[place % other_share.size])
             second += 2.0 * factor * other_factor * (float(contingency.sum()) - 1.0)
@@ -218,10 +218,6 @@ def _steps(size: int) -> float:
     interval from 1.96 standard deviations would leave out more than one in twenty: the factor of 1.7 makes up for it.
     """
     return 1.7 * (1.0 if size == 2 else 0.25 * size)
-
-
-def _paired(group: Whole, other: Whole, size: int, p: Floats) -> tuple[Whole, Floats]:
-    return group * size + other, p
 
 
 def entropy_of_subset(p: Floats, subset: Subset) -> float:

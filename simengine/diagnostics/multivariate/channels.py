@@ -1,10 +1,10 @@
 """How many different things a population says: effective channels of embedded outputs.
 
-With unit vectors e_i of n outputs, the eigenvalues l_k of the Gram matrix E E' / n sum to 1, and the number of effective
-channels is K* = exp(-sum l ln l) (arXiv 2602.03794; the exponential of the von Neumann entropy, also "Vendi score"):
-1 if all outputs are alike, n if all are orthogonal. The participation ratio 1 / sum l^2 is the same with the Renyi
-entropy of order 2. The eigenvalues are those of the d x d matrix of second moments, sum e e', which adds over parts of
-a population: see :func:`channels_of`.
+With unit vectors e_i of n outputs, the eigenvalues l_k of the Gram matrix E E' / n sum to 1, and the number of
+effective channels is K* = exp(-sum l ln l) (arXiv 2602.03794; the exponential of the von Neumann entropy, also "Vendi
+score"): 1 if all outputs are alike, n if all are orthogonal. The participation ratio 1 / sum l^2 is the same with the
+Renyi entropy of order 2. The eigenvalues are those of the d x d matrix of second moments, sum e e', which adds over
+parts of a population: see :func:`channels_of`.
 
 Embeddings of texts share a large common part, which keeps K* far below n even for unrelated texts
 (``common_component``): see the centred value, of the deviations from the mean, and the null, in which every component

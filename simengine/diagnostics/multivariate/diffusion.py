@@ -1,16 +1,18 @@
 """Diffusion spectral entropy: along how many directions, or in how many camps, points lie.
 
-Liao et al. (arXiv 2312.04823): with the Gaussian kernel G_ij = exp(-|x_i - x_j|^2 / 2 sigma^2), D its row sums and l the
-eigenvalues of D^-1/2 G D^-1/2, the entropy of the shares |l|^t / sum |l|^t. It lies between 0 and ln n; its exponential
-counts components of the diffusion, for well separated camps and large t the camps. The width sigma is a length in
-the units of the points, and the value means nothing without it: ``details["sigma"]``.
+Liao et al. (arXiv 2312.04823): with the Gaussian kernel G_ij = exp(-|x_i - x_j|^2 / 2 sigma^2), D its row sums and l
+the eigenvalues of D^-1/2 G D^-1/2, the entropy of the shares |l|^t / sum |l|^t. It lies between 0 and ln n; its
+exponential counts components of the diffusion, for well separated camps and large t the camps. The width sigma is a
+length in the units of the points, and the value means nothing without it: ``details["sigma"]``.
 
 The mutual information with a label is sum_b p(b) [DSE(as many points as b has, at random) - DSE(points with b)].
 
-Declared validity, of the value for the distribution from which the points are drawn, at the same sigma: at least 200
-points (``few_samples``), and halves of them give the same within 1.5 standard errors (``unstable_subsamples``): where
-sigma is short against the distance of neighbours every point is a component of its own, and the entropy grows with
-their number. Above 2000 points a sample of 2000 is taken, chosen by a hash of row number and ``seed``.
+Declared validity, for the distribution from which the points are drawn, at the same sigma: at least 200 points
+(``few_samples``), and halves of them give the same within 1.5 standard errors (``unstable_subsamples``): where sigma is
+short against the distance of neighbours every point is a component of its own, and the entropy grows with their
+number. The cloud may not thin out (``heavy_tails``; a normal one does): a few points far out are components of their
+own too, and the entropy comes to its limit only slowly. Above 2000 points a sample of 2000 is taken, chosen by a hash
+of row number and ``seed``.
 """
 
 from __future__ import annotations
@@ -37,6 +39,9 @@ MOST = 2000
 FEWEST = 200
 SHIFT = 1.5
 """Standard errors between the value and its extrapolation above which ``unstable_subsamples`` is raised."""
+
+THINNING = 3.0
+"""How much denser it may be at a point's neighbours than at the point itself; above it the cloud has tails."""
 
 PARTS = 8
 """Parts of the points from whose informations the error comes."""
@@ -133,7 +138,7 @@ def _entropy(points: Floats, t: float, sigma: float | str, seed: int) -> Estimat
         value = _of_distances(squares, width, t) if squares.any() else 0.0
         details["extrapolated"] = value
         return Estimate(value, math.nan, (math.nan, math.nan), n=total, method=method, flags=flags, details=details)
-    value, error = _with_error(squares, width, t)
+    value, error, thinning = _with_error(squares, width, t)
     halves = [np.arange(n)[part::2] for part in range(2)]
     half = float(np.mean([_of_distances(squares[np.ix_(one, one)], width[one], t) for one in halves]))
     limit = 2.0 * value - half
@@ -143,6 +148,7 @@ def _entropy(points: Floats, t: float, sigma: float | str, seed: int) -> Estimat
     flags = flagged(
         "few_samples" if n < FEWEST else None,
         "unstable_subsamples" if abs(limit - value) > SHIFT * error else None,
+        "heavy_tails" if thinning > THINNING else None,
     )
     return Estimate(
         value, error, (max(limit - reach, 0.0), max(limit + reach, 0.0)), n=total, method=method, flags=flags,
@@ -150,8 +156,8 @@ def _entropy(points: Floats, t: float, sigma: float | str, seed: int) -> Estimat
     )  # fmt: skip
 
 
-def _with_error(squares: Floats, width: Floats, t: float) -> tuple[float, float]:
-    """Return the entropy and its standard error, from the derivative by each point's weight.
+def _with_error(squares: Floats, width: Floats, t: float) -> tuple[float, float, float]:
+    """Return the entropy, its standard error from the derivative by each point's weight, and how far it thins out.
 
     A weight w_j changes eigenvalue l_k by l_k (v_kj^2 - sum_i v_ki^2 G_ij / d_i); all weights together change none.
     """
@@ -165,7 +171,9 @@ def _with_error(squares: Floats, width: Floats, t: float) -> tuple[float, float]
     entropy = -float(shares @ logarithm)
     change = vectors**2 @ (shares * (logarithm + entropy))
     influence = -t * (change - kernel.T @ (change / degree))
-    return entropy, math.sqrt(float(np.sum((influence - influence.mean()) ** 2)))
+    error = math.sqrt(float(np.sum((influence - influence.mean()) ** 2)))
+    thinning = (kernel @ degree) / degree**2
+    return entropy, error, float(thinning.max())
 
 
 def _information(points: Floats, labels: Array, t: float, sigma: float | str, shuffles: int, seed: int) -> Estimate:
@@ -189,7 +197,8 @@ def _information(points: Floats, labels: Array, t: float, sigma: float | str, sh
         """Mean entropy of the points divided by the labels, the points in some order."""
         members = [order[group == one] for one in range(sizes.size)]
         values = [_of_distances(squares[np.ix_(one, one)], width[one], t) for one in members]
-        return math.fsum(size * one for size, one in zip(sizes.tolist(), values, strict=True)) / n
+        total: float = math.fsum(float(size) * one for size, one in zip(sizes, values, strict=True))
+        return total / float(n)
 
     random = np.random.Generator(np.random.Philox(seed))
     nothing = np.array([within(random.permutation(n)) for _ in range(shuffles)])

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 LEAST_EIGENVALUE = 1e-10
 """Of a correlation matrix: below it variables count as functions of one another."""
 
-DOUBT = 1e-3
+DOUBT = 0.01
 """Significance below which samples count as not jointly Gaussian."""
 
 MOST_IN_SKEWNESS = 20
@@ -104,7 +104,7 @@ def gaussian_sum(covariance: Floats, sizes: Sequence[int], weights: Weights, n: 
     """
     m, d = len(sizes), int(sum(sizes))
     edges = np.concatenate([[0], np.cumsum(sizes)])
-    blocks = [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    blocks = [slice(a, b) for a, b in pairwise(edges)]
     precision: Floats = np.asarray(np.linalg.inv(covariance), dtype=np.float64)
     whole = float(np.linalg.slogdet(covariance)[1])
     single = np.array([np.linalg.slogdet(covariance[b, b])[1] for b in blocks])

@@ -195,13 +195,14 @@ def _estimated(
     doubts = ("not_converged" if gap > ACCEPTED else None, "few_samples" if cells.n < FEWEST else None)
     near = _loss_at_ties(shared, cells.n)
     null = entropy_sum(_independent(cells), _BOTH, kind)
+    null_sd = math.sqrt(null.second + null.steps)
     found = []
     for one, name in zip(sums, Atoms._fields, strict=True):
         error = math.sqrt(one.variance)
         low, high = normal_interval(one.value, error, lowest=0.0)
         found.append(
             Estimate(
-                one.value, error, (float(low), max(float(high), 0.0)), 0.0, math.sqrt(null.second + null.steps), cells.n,
+                one.value, error, (float(low), max(float(high), 0.0)), 0.0, null_sd, cells.n,
                 method=f"{name}, {definition}, {estimator}",
                 flags=flagged(*cells.flags(one), *doubts, "near_tie" if near > 0.5 * error else None),
                 null="sources and target independent",

@@ -11,7 +11,7 @@ With H the entropy of all m variables, H_i of each, and H_-i of all but one:
 Declared validity. Discrete: at least 150 samples (``few_samples``), ten for each degree of freedom of the joint table
 (``many_states``), and most of the variance from states seen five times or more (``unseen_states``).
 Gaussian: at least 50 samples and ten for each component (``few_samples``), which pass Mardia's tests of joint
-normality (``not_gaussian``). Copula: at least 200 and twenty for each component, of which the normal scores pass these
+normality (``not_gaussian``). Copula: at least 300 and twenty for each component, of which the normal scores pass these
 tests, so that margins are free; no more than a twentieth of the values repeated (``ties``). Functions of one another
 are ``singular``. Samples are independent.
 """
@@ -46,7 +46,7 @@ MOST_IN_LATTICE = 8
 MOST_SUBSETS = 5_000_000
 """Subsets of :func:`o_informations`."""
 
-FEWEST = {"gaussian": 50, "copula": 200}
+FEWEST = {"gaussian": 50, "copula": 300}
 SAMPLES_A_COMPONENT = {"gaussian": 10, "copula": 20}
 DISTINCT = 0.95
 _CHUNK = 20_000
