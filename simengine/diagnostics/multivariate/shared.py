@@ -40,6 +40,9 @@ Floats = NDArray[np.float64]
 CONTINUOUS = ("gaussian", "copula")
 """Estimators of continuous variables."""
 
+NEIGHBOURS = "ksg"
+"""That of the total correlation from nearest neighbours."""
+
 MOST_IN_LATTICE = 8
 """Variables of a co-information, which sums over all their subsets."""
 
@@ -107,7 +110,7 @@ def total_correlation(
         (n, m) whose m columns are the variables.
     estimator
         "grassberger" (the default of labels), "plug-in", "miller-madow", "grassberger-1988"; "gaussian" or "copula"
-        (the default of numbers with fractions).
+        (the default of numbers with fractions), or, of the total correlation only, "ksg": nearest neighbours.
     unit
         "nat" or "bit".
     counts
@@ -218,11 +221,13 @@ def _estimated(
     if measure.weights is None and m > MOST_IN_LATTICE:
         raise InputError(f"{measure.name}: {m} variables have {2**m - 1} subsets; at most {MOST_IN_LATTICE} variables")
     name = _chosen(measure, blocks.arrays, estimator)
-    kind = -1 if name in CONTINUOUS else discrete.checked_estimator(name, measure.name)
+    kind = -1 if name in (*CONTINUOUS, NEIGHBOURS) else discrete.checked_estimator(name, measure.name)
     found = []
     for arrays in blocks:
         parts = [arrays[0][:, i : i + 1] for i in range(m)] if apart else list(arrays)
-        if kind < 0:
+        if name == NEIGHBOURS:
+            found.append(_of_neighbours(parts))
+        elif kind < 0:
             found.append(_of_columns(measure, parts, name))
         else:
             found.append(_of_cells(measure, discrete.cells_of_samples(parts), kind, name))
@@ -240,15 +245,16 @@ def _chosen(measure: _Measure, arrays: Sequence[Array], estimator: str) -> str:
                 f"{measure.name}: labels beside numbers with fractions; bin the numbers, or name estimator="
             )
         return "copula"
-    allowed = (*discrete.ESTIMATORS, *CONTINUOUS)
+    continuous = (*CONTINUOUS, NEIGHBOURS) if measure is TOTAL else CONTINUOUS
+    allowed = (*discrete.ESTIMATORS, *continuous)
     if estimator not in allowed:
         raise InputError(
             f"{measure.name}: unknown estimator {estimator!r}{nearest(str(estimator), allowed)};"
             f" allowed: {', '.join(allowed)}"
         )
-    if estimator in CONTINUOUS and any(array.dtype.kind not in "biuf" for array in arrays):
+    if estimator in continuous and any(array.dtype.kind not in "biuf" for array in arrays):
         raise InputError(f"{measure.name}: estimator {estimator!r} takes numbers, not texts")
-    if estimator not in CONTINUOUS and not all(labels):
+    if estimator not in continuous and not all(labels):
         raise InputError(f"{measure.name}: estimator {estimator!r} takes labels; bin the numbers first")
     return estimator
 
@@ -273,6 +279,14 @@ def _of_cells(measure: _Measure, cells: discrete.Cells, kind: int, name: str) ->
         method=f"{measure.name}, {name}", flags=cells.flags(found), null="all variables independent",
         details={"variables": m, "states": cells.sizes, "degrees_of_freedom": cells.freedom},
     )  # fmt: skip
+
+
+def _of_neighbours(parts: Sequence[Array]) -> Estimate:
+    """Estimate the total correlation from nearest neighbours; see :mod:`simengine.diagnostics.continuous.total`."""
+    from simengine.diagnostics.continuous.mutual import Options
+    from simengine.diagnostics.continuous.total import neighbour_total_correlation
+
+    return neighbour_total_correlation([np.asarray(part, dtype=np.float64) for part in parts], Options())
 
 
 def _of_columns(measure: _Measure, parts: Sequence[Array], name: str) -> Estimate:

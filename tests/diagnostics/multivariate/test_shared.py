@@ -252,3 +252,16 @@ def test_bad_input_is_one_clear_line(call, message):
     with pytest.raises(InputError, match=message) as raised:
         call()
     assert "\n" not in str(raised.value)
+
+
+def test_the_total_correlation_of_numbers_is_also_found_by_nearest_neighbours() -> None:
+    normal = np.random.default_rng(5).normal(size=(1000, 3))
+    normal[:, 1] += normal[:, 0]
+    normal[:, 2] += normal[:, 1]
+    # The variances are 1, 2 and 3, the determinant of the covariance is 1.
+    truth = 0.5 * np.log(6.0)
+    found = total_correlation(normal, estimator="ksg")
+    assert found.reliable
+    assert found.interval[0] < truth < found.interval[1]
+    with pytest.raises(InputError, match="unknown estimator 'ksg'"):
+        o_information(normal, estimator="ksg")
