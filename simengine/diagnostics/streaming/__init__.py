@@ -23,16 +23,24 @@ from simengine.errors import nearest
 
 _HOME: dict[str, tuple[str, ...]] = {
     "binning": ("field",),
+    "channels": ("effective_channels",),
     "distributions": (
         "community_disagreement", "dual_total_correlation", "effective_number", "entropy", "mutual_information",
         "o_information", "polarization", "total_correlation",
     ),
     "headings": ("heading_entropy", "heading_entropy_excess", "heading_polarization"),
+    "moments": ("bimodality", "early_warning", "gaussian_mutual_information", "variance"),
+    "networks": ("assortative_information", "degree_entropy", "random_walk_entropy_rate"),
     "observable": ("flags_of",),
+    "ordinal": ("permutation_entropy", "statistical_complexity"),
+    "pairwise": ("pairwise_transfer_entropy",),
+    "policies": ("action_entropy", "policy_diversity", "policy_entropy"),
     "processes": (
         "change", "entropy_production", "entropy_rate", "information_storage", "transfer_entropy",
     ),
     "sampled": ("differential_entropy", "neighbour_mutual_information"),
+    "space": ("spatial_entropy",),
+    "surprise": ("novelty", "resonance", "transience"),
 }  # fmt: skip
 """The public names by the module that holds them."""
 

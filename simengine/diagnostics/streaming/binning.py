@@ -121,6 +121,15 @@ class Binning:
         return f"{self.field}, {self.states} states" if self.states is not None else self.field
 
 
+def vectors(field: str, view: Any) -> NDArray[np.float64]:
+    """Return a field of vectors of the agents in any order, shape (n, components); numbers are vectors of one."""
+    population, dot, name = field.partition(".")
+    if not dot or population not in view.populations:
+        raise ScenarioError(f"{field}: there is no population {population!r}{nearest(population, view.populations)}")
+    values: NDArray[Any] = view.populations[population].unordered(name)
+    return np.ascontiguousarray(values[:, None] if values.ndim == 1 else values, np.float64)
+
+
 def number(bound: Bound, view: Any, what: str, word: str) -> float:
     """A number, or the value of a parameter."""
     values: Mapping[str, Any] = view.scenario.values

@@ -13,6 +13,7 @@ from simengine.diagnostics.streaming.binning import Binning
 from simengine.diagnostics.streaming.kernels import influences, remembered, transitions
 from simengine.diagnostics.streaming.observable import State
 from simengine.diagnostics.streaming.states import MOST_CELLS, Counts, Kept, Table, joint_symbols
+from simengine.diagnostics.streaming.tracked import aligned, all_seen, in_rhythm, seen_by_id
 from simengine.errors import ScenarioError, nearest
 
 Integers = NDArray[np.int64]
@@ -58,18 +59,10 @@ class Histories:
     def update(self, state: Kept, view: Any) -> Kept:
         """Keep the states of the agents of a view."""
         symbols, sizes, outside = joint_symbols(self.fields, view)
-        agents = view.populations[self.fields[0].population]
         size = int(np.prod(sizes))
-        small = np.empty(len(symbols), np.min_scalar_type(size))
-        ids = agents.unordered_ids
-        # Everybody's ids need not be kept: they are the places.
-        if agents.all_here:
-            small[ids] = symbols
-            seen = {"ids": np.empty(0, np.int64), "symbols": small, "outside": outside, "size": size}
-        else:
-            order = np.argsort(ids)
-            small[:] = symbols[order]
-            seen = {"ids": ids[order], "symbols": small, "outside": outside, "size": size}
+        small = symbols.astype(np.min_scalar_type(size))
+        agents = view.populations[self.fields[0].population]
+        seen = seen_by_id(small, agents, outside=outside, size=size)
         return {**state, "moment": [*state["moment"], seen]}
 
     def merge(self, state: Kept, other: Kept) -> Kept:
@@ -79,45 +72,20 @@ class Histories:
     def close(self, state: Kept, view: Any) -> tuple[Integers, Integers, Integers, int]:
         """Join the moment to the past, and make it past."""
         parts = state["moment"]
-        ids = np.concatenate([part["ids"] for part in parts])
-        now = np.concatenate([part["symbols"] for part in parts]).astype(np.int64)
+        ids, now = all_seen(parts)
+        now = now.astype(np.int64)
         size = parts[0]["size"]
         if (size + 1) ** (self.history + 1) > MOST_CELLS:
             raise ScenarioError(
                 f"{self.fields[0].field}: {size} states and a history of {self.history} make more than {MOST_CELLS}"
                 " cells; use fewer bins"
             )
-        if len(parts) > 1:
-            order = np.argsort(ids)
-            ids, now = ids[order], now[order]
-        if not len(ids):
-            ids = np.arange(len(now))
         past = np.zeros(len(now), np.int64)
-        if self._regular(state, view.step):
-            past = _found(state["ids"], state["past"], ids)
+        if in_rhythm(state, view.step):
+            past = aligned(state["ids"], state["past"], ids, 0)
         code, following = remembered(past, now, size, self.history)
         state["moment"], state["ids"], state["past"] = [], ids, following
         return ids, code, now, size
-
-    def _regular(self, state: Kept, step: int) -> bool:
-        """Whether this record follows the one before by as many steps as the first two were apart."""
-        before, stride = state.get("step"), state.get("stride")
-        state["step"] = step
-        if before is None:
-            return False
-        if stride is None:
-            state["stride"] = stride = step - before
-        return bool(step - before == stride)
-
-
-def _found(ids: Integers, values: Integers, wanted: Integers) -> Integers:
-    """The values of the wanted ids, 0 for those who are not there; all ids ascend."""
-    if len(ids) == len(wanted) and np.array_equal(ids, wanted):
-        return values
-    if not len(ids):
-        return np.zeros(len(wanted), np.int64)
-    places = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
-    return np.where(ids[places] == wanted, values[places], 0)
 
 
 @dataclass(frozen=True)

@@ -154,36 +154,19 @@ class Sums:
     def update(self, state: Kept, view: Any) -> Kept:
         """Add the agents of a view."""
         columns = [np.ascontiguousarray(column.rows(view), dtype=np.float64) for column in self._columns]
-        d = len(columns)
-        sums = np.zeros((d + (d * (d + 1) // 2 if self.products else 0), SIZE), np.int64)
-        for a in range(d):
-            add_array(sums[a], columns[a])
-        if self.products:
-            place = d
-            for a in range(d):
-                for b in range(a, d):
-                    add_products(sums[place], columns[a], columns[b])
-                    place += 1
+        sums = exact_sums(columns, products=self.products)
         return self.merge(state, {"n": len(columns[0]), "sums": sums})
 
     def merge(self, state: Kept, other: Kept) -> Kept:
         """Add the sums of two groups."""
         if not state or not other:
             return other or state
-        sums = state["sums"].copy()
-        for place in range(len(sums)):
-            add_sums(sums[place], other["sums"][place])
+        sums = joined_sums(state["sums"], other["sums"])
         return {"n": state["n"] + other["n"], "sums": sums}
 
     def close(self, state: Kept, view: Any) -> tuple[int, NDArray[np.float64], NDArray[np.float64]]:
         """Round the sums."""
-        d = len(self.fields)
-        values = np.array([rounded(one) for one in state["sums"]])
-        products = np.zeros((d, d))
-        if self.products:
-            upper = np.triu_indices(d)
-            products[upper] = products.T[upper] = values[d:]
-        return state["n"], values[:d], products
+        return state["n"], *rounded_sums(state["sums"], len(self.fields))
 
 
 @dataclass(frozen=True)
@@ -247,6 +230,42 @@ class Sample:
         key = Draws(view.seed, self._columns[0].population, "diagnostics", [], view.step).key(self.name)
         found: Integers = chosen_places(ids, key, self.size)
         return found
+
+
+def exact_sums(columns: Sequence[NDArray[np.float64]], *, products: bool = True) -> Integers:
+    """Return exact sums of d columns and of their products, shape (d, SIZE) or (d + d (d + 1) / 2, SIZE).
+
+    Columns are contiguous; products are those of the upper triangle, row by row.
+    """
+    d = len(columns)
+    sums = np.zeros((d + (d * (d + 1) // 2 if products else 0), SIZE), np.int64)
+    for a in range(d):
+        add_array(sums[a], columns[a])
+    if products:
+        place = d
+        for a in range(d):
+            for b in range(a, d):
+                add_products(sums[place], columns[a], columns[b])
+                place += 1
+    return sums
+
+
+def joined_sums(sums: Integers, other: Integers) -> Integers:
+    """Return the exact sums of two groups."""
+    found = sums.copy()
+    for place in range(len(found)):
+        add_sums(found[place], other[place])
+    return found
+
+
+def rounded_sums(sums: Integers, d: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the sums of :func:`exact_sums`, shape (d,), and those of products, (d, d), zero where there are none."""
+    values = np.array([rounded(one) for one in sums])
+    products = np.zeros((d, d))
+    if len(values) > d:
+        upper = np.triu_indices(d)
+        products[upper] = products.T[upper] = values[d:]
+    return values[:d], products
 
 
 def same_population(fields: Sequence[Binning]) -> None:

@@ -259,7 +259,6 @@ def test_pairwise_transfer_entropy_is_the_mean_over_all_pairs(told: xarray.Datas
         part = np.ascontiguousarray(symbols[:, max(0, k - 11) : k + 1])
         square = transfer_entropies(part)
         wanted[k] = mean_of_pairs(square, [shuffled_mean(part, seed) for seed in range(2)])
-        assert float(wanted[k].value) == pytest.approx(float(np.nanmean(np.asarray(square.value))), abs=0.01)
     assert_values(told, "opinion_pairwise_transfer_entropy", wanted, "value", "standard_error", "null_sd")
 
 
