@@ -12,27 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simengine.arrays.jit import njit
-
-_EULER = 0.5772156649015329
-# From here on the series below is exact to rounding.
-_SERIES_FROM = 40
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def grassberger(count: int) -> float:
-    """Return G(n) of Grassberger (2003), arXiv physics/0307138, equation 30, in place of ln n.
-
-    G(2k) = G(2k + 1) = psi(k + 1/2) + ln 2, and G(1) = -gamma - ln 2.
-    """
-    half = count // 2
-    if count < _SERIES_FROM:
-        found = -_EULER - math.log(2.0)
-        for k in range(half):
-            found += 2.0 / (2 * k + 1)
-        return found
-    inverse = 1.0 / (float(half) * float(half))
-    series = inverse * (1.0 / 24.0 - inverse * (7.0 / 960.0 - inverse * (31.0 / 8064.0)))
-    return math.log(2.0 * half) + series
+from simengine.diagnostics.counts.kernels import GRASSBERGER, additive_entropy, grassberger, seen_in, share_moments
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -44,29 +24,20 @@ def entropy_of_counts(counts: NDArray[np.int64], twins: float = 0.0) -> tuple[fl
 
     Grassberger's estimator: of those tried (plug-in, Miller & Madow, Chao & Shen, jackknife) it has the least
     bias from 20 samples on and the distribution nearest to a normal one for evenly filled bins. If one bin holds
-    everything, both numbers are 0.
+    everything, both numbers are 0. The value is that of :func:`~simengine.diagnostics.counts.kernels.additive_entropy`;
+    the variance is simpler than :func:`~simengine.diagnostics.counts.kernels.variance_of`, which allows for states
+    seen once among any number of them: here bins are few, and every agent is in one.
 
     The variance is that of the delta method, (sum p ln^2 p - H^2) / N. In evenly filled bins it vanishes, and what
     is left is of second order: (K - 1) / (2 N^2) from the counts of K bins, and K / (4 N^2) from the steps of G.
     There the first term, computed from the counts, is (K - 1) / N^2 too large on average, which is taken off.
     """
-    total = 0
-    seen = 0
-    for k in range(counts.size):
-        total += counts[k]
-        seen += counts[k] > 0
+    total, seen, _ = seen_in(counts)
     if seen <= 1:
         return (0.0 if seen == 1 else np.nan), (0.0 if seen == 1 else np.nan)
     n = float(total)
-    corrected = math.log(n)
-    mean, mean_square = 0.0, 0.0
-    for k in range(counts.size):
-        if counts[k] > 0:
-            p = counts[k] / n
-            corrected -= p * grassberger(counts[k])
-            mean -= p * math.log(p)
-            mean_square += p * math.log(p) ** 2
-    corrected = mean + (1.0 + twins) * (corrected - mean)
+    mean, mean_square = share_moments(counts, n)
+    corrected = mean + (1.0 + twins) * (additive_entropy(counts, GRASSBERGER, total, seen) - mean)
     first = (1.0 + twins) * (mean_square - mean * mean) / n
     unit = ((1.0 + twins) / n) ** 2
     variance = max(first - unit * (seen - 1), 0.0) + 0.25 * unit * (3 * seen - 2)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simengine.arrays.jit import njit
+from simengine.diagnostics.counts.kernels import share_moments
 
 UNDEFINED = 0.5
 """The value given to an entropy of which nothing could be counted."""
@@ -55,9 +56,4 @@ def plug_in_entropy(weights: NDArray[np.float64]) -> float:
         total += weights[k]
     if total == 0.0:
         return UNDEFINED
-    entropy = 0.0
-    for k in range(weights.size):
-        p = weights[k] / total
-        if p > 0.0:
-            entropy -= p * math.log(p)
-    return min(entropy / math.log(weights.size), 1.0)
+    return min(share_moments(weights, total)[0] / math.log(weights.size), 1.0)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from simengine.diagnostics.streaming.observable import FLAG_MASKS, FLAG_MEANINGS, MERGE_CLASSES, flag_bits
 from simengine.errors import ScenarioError, nearest
 from simengine.scenario.observables import Output
 
@@ -28,6 +29,10 @@ class School:
     reference ball of the calibrated numbers in open space: a number, or the name of a parameter. ``without`` names
     numbers that are left to another observable. It is recorded when the scenario's parameters have the values of
     ``when``, a tuple meaning any of several.
+
+    Each calibrated number has the companions of any streamed diagnostic: ``_standard_error``, ``_null_mean``,
+    ``_null_sd`` and ``_flags``. Flags are kept for each number, not for the set: of parallel fish the entropy of
+    headings is constant, that of places is not.
 
     Its state is the school itself (ids, positions, headings): the pair entropies are functions of all agents, so
     parts seen apart are put together by id and measured once.
@@ -57,18 +62,11 @@ class School:
     @cached_property
     def outputs(self) -> tuple[Output, ...]:
         """One variable per number."""
-        from simengine.diagnostics.calibrated import CALIBRATED, FIRST_ENTROPY
-        from simengine.diagnostics.schooling import METRICS
-
         if self.definition == "calibrated":
-            found = tuple(
-                Output(
-                    metric.name, metric.unit or self.length_unit, metric.long_name, uncertain=True, null=True,
-                    attributes={"valid_range": [0.0, 1.0]} if k < FIRST_ENTROPY and metric.unit else {},
-                )
-                for k, metric in enumerate(CALIBRATED)
-            )  # fmt: skip
+            found = self._calibrated_outputs()
         else:
+            from simengine.diagnostics.schooling import METRICS
+
             metrics = METRICS if self.definition == "dewi-kadita" else METRICS[: len(ORDER_PARAMETERS)]
             found = tuple(
                 Output(
@@ -81,7 +79,31 @@ class School:
         for name in self.without:
             if name not in names:
                 raise ScenarioError(f"School(without=...): no number {name!r}{nearest(name, names)}")
-        return tuple(output for output in found if output.name not in self.without)
+        left_out = {*self.without, *(f"{name}_flags" for name in self.without)}
+        return tuple(output for output in found if output.name not in left_out)
+
+    def _calibrated_outputs(self) -> tuple[Output, ...]:
+        """The eleven numbers, each followed by its flags."""
+        from simengine.diagnostics.calibrated import CALIBRATED, FIRST_ENTROPY, SAMPLE, SAMPLED
+
+        found = []
+        for k, metric in enumerate(CALIBRATED):
+            said: dict[str, Any] = {"estimator": metric.method, "merge_class": f"C: {MERGE_CLASSES['C']}"}
+            if metric.bins:
+                said["bins"] = metric.bins
+            if k in SAMPLED:
+                said["largest_sample"] = SAMPLE
+            if k < FIRST_ENTROPY and metric.unit:
+                said["valid_range"] = [0.0, 1.0]
+            unit = metric.unit or self.length_unit
+            found.append(Output(metric.name, unit, metric.long_name, uncertain=True, null=True, attributes=said))
+            found.append(
+                Output(
+                    f"{metric.name}_flags", "1", f"reasons to doubt {metric.long_name}", dtype="int64",
+                    attributes={"flag_masks": FLAG_MASKS, "flag_meanings": FLAG_MEANINGS},
+                )
+            )  # fmt: skip
+        return tuple(found)
 
     def prepare(self) -> None:
         """Compile, on one fish."""
@@ -140,7 +162,11 @@ class School:
 
         reach = self._reach(view.scenario.values, side)
         chosen = chosen_agents(ids, view.seed, view.step, self.population)
-        return calibrated_school(position, heading, side, reach, chosen)
+        row: dict[str, Any] = {}
+        for name, estimate in calibrated_school(position, heading, side, reach, chosen, self.length_unit).items():
+            row[name] = estimate.measured()
+            row[f"{name}_flags"] = flag_bits(estimate.flags)
+        return row
 
     def _reach(self, values: Mapping[str, Any], side: float) -> float:
         """Return the radius of the reference ball; any number in a box, where it has no effect."""

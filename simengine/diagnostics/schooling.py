@@ -364,7 +364,7 @@ def measure(
         allowed = ", ".join(repr(name) for name in known) + nearest(definition, known)
         raise InputError(f"unknown definition {definition!r}; allowed: {allowed}")
     if definition == "calibrated":
-        return {name: found.value for name, found in calibrate(position, heading, box, reach).items()}
+        return {name: float(found) for name, found in calibrate(position, heading, box, reach).items()}
     positions, headings, side = checked_state(position, heading, box)
     n = positions.shape[0]
     if n > COSTLY_FROM and definition == "dewi-kadita":
