@@ -186,7 +186,7 @@ def normal_interval(
 ) -> tuple[Number, Number]:
     """Return value -+ 1.96 standard errors, cut to the possible range."""
     reach = QUANTILE * np.asarray(standard_error)
-    low, high = np.maximum(value - reach, lowest), np.minimum(value + reach, highest)
+    low, high = np.clip(value - reach, lowest, highest), np.clip(value + reach, lowest, highest)
     return (low, high) if np.shape(low) else (float(low), float(high))
 
 

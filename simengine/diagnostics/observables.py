@@ -88,7 +88,10 @@ class School:
 
         found = []
         for k, metric in enumerate(CALIBRATED):
-            said: dict[str, Any] = {"estimator": metric.method, "merge_class": f"C: {MERGE_CLASSES['C']}"}
+            said: dict[str, Any] = {
+                "estimator": metric.method, "merge_class": f"C: {MERGE_CLASSES['C']}",
+                "ancillary_variables": f"{metric.name}_flags",
+            }  # fmt: skip
             if metric.bins:
                 said["bins"] = metric.bins
             if k in SAMPLED:

@@ -96,7 +96,10 @@ def series(output: Output) -> list[Variable]:
     if output.null:
         companions += [("null_mean", "mean under the null of"), ("null_sd", "standard deviation under the null of")]
     names = [f"{output.name}_{part}" for part, _ in companions]
-    attributes = dict(output.attributes) | ({"ancillary_variables": " ".join(names)} if names else {})
+    attributes = dict(output.attributes)
+    ancillary = [*names, *attributes.pop("ancillary_variables", "").split()]
+    if ancillary:
+        attributes["ancillary_variables"] = " ".join(ancillary)
     long_name = output.long_name or output.name.replace("_", " ")
     dims = ("time", *output.dims)
     found = [Variable(output.name, dims, output.dtype, output.unit, long_name, attributes)]

@@ -32,7 +32,7 @@ from simengine.diagnostics.counts.kernels import (
     terms,
 )
 from simengine.diagnostics.counts.nsb import nsb
-from simengine.diagnostics.estimate import Estimate, checked_unit, flagged, normal_interval
+from simengine.diagnostics.estimate import QUANTILE, Estimate, checked_unit, flagged, normal_interval
 from simengine.diagnostics.samples import checked_counts
 from simengine.errors import InputError, nearest
 
@@ -106,6 +106,8 @@ def entropy_from_counts(
     kind = kind_of(estimator)
     table = checked_counts(getattr(counts, "values", counts))
     k = _checked_states(table, states)
+    if table.ndim == 1 and kind not in _BIASED:
+        return _of_row(table, kind, k, estimator).to(unit)
     rows = np.ascontiguousarray(table.reshape(-1, table.shape[-1]))
     if not rows.size:
         raise InputError(f"counts is empty: shape {table.shape}")
@@ -131,6 +133,25 @@ def entropy_from_counts(
         },
         dims=dims, coords=coords,
     ).to(unit)  # fmt: skip
+
+
+def _of_row(table: NDArray[np.int64], kind: int, k: int, estimator: str) -> Estimate:
+    """One table, as a running simulation has them: the same numbers without the detour over arrays."""
+    rows = np.ascontiguousarray(table[None])
+    value, variance, n, seen, singles = summaries(rows, kind, k)[0].tolist()
+    error = math.sqrt(variance) if n > 0 else math.nan
+    constant = seen == 1
+    few = n < FEWEST or (not constant and n - int(table.max()) < FEWEST_APART)
+    unseen = singles / max(n, 1.0) > (0.1 if kind == MILLER_MADOW else 0.2) * error
+    null_mean, null_sd = even_null(int(n), k, estimator)
+    code = int(few) + 2 * int(unseen) + 4 * int(constant) + 8 * int(n == 0)
+    value = value if n > 0 else math.nan
+    interval = max(value - QUANTILE * error, 0.0), max(value + QUANTILE * error, 0.0)
+    return Estimate(
+        value, error, interval if n > 0 else (math.nan, math.nan), null_mean, null_sd, n, method=estimator,
+        flags=_tuples()[code], null=f"all {k} states equally likely",
+        details={"states": k, "seen": int(seen), "singletons": int(singles)},
+    )  # fmt: skip
 
 
 def _checked_states(table: NDArray[np.int64], states: int | None) -> int:

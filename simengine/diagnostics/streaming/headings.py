@@ -36,11 +36,19 @@ def _total(first: Any, second: Any) -> Any:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _sum(values: Any) -> Any:
+    """Return the sum of numbers, each rounded towards zero to a multiple of 1 / SCALE, in these units."""
+    total = np.int64(0)
+    for i in range(values.size):
+        total += np.int64(values[i] * SCALE)
+    return total
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _add_block(x: Any, y: Any, z: Any, sums: NDArray[np.int64]) -> None:
-    one = np.ones(x.size)
-    sums[0] += _total(x, one)
-    sums[1] += _total(y, one)
-    sums[2] += _total(z, one)
+    sums[0] += _sum(x)
+    sums[1] += _sum(y)
+    sums[2] += _sum(z)
     sums[3] += _total(x, x)
     sums[4] += _total(x, y)
     sums[5] += _total(x, z)

@@ -17,7 +17,7 @@ from simengine.scenario.observables import Output
 MERGE_CLASSES = {
     "A": "whole-number counts: the same bits however the agents are spread",
     "B": "sums of floats, added exactly: the same bits however the agents are spread",
-    "C": "neighbours: computed from all agents together",
+    "C": "computed from all agents together, as their neighbours or axes are",
     "D": "a sample of agents chosen by hash: the same agents however they are spread",
 }
 """How states of agents seen apart become one, recorded as the attribute ``merge_class``."""
@@ -123,6 +123,7 @@ class Streamed:
         said = {
             **self.state.described(), **self.attributes,
             "merge_class": f"{self.state.merge_class}: {MERGE_CLASSES[self.state.merge_class]}",
+            "ancillary_variables": f"{self.name}_flags",
         }  # fmt: skip
         long_name = self.long_name or self.name.replace("_", " ")
         return (

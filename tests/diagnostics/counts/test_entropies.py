@@ -155,3 +155,17 @@ def test_infomeasure_gives_the_same_where_definitions_match() -> None:
     for theirs, ours in pairs.items():
         expected = infomeasure.entropy(values, approach=theirs, base="e")
         assert entropy_from_counts(COUNTS, estimator=ours).value == pytest.approx(expected, abs=1e-9)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    counts=st.lists(st.integers(0, 60), min_size=1, max_size=12),
+    estimator=st.sampled_from(["grassberger", "grassberger-1988", "miller-madow"]),
+)
+def test_one_table_gives_the_bits_of_a_batch_of_one(counts: list[int], estimator: str) -> None:
+    single = entropy_from_counts(counts, estimator=estimator)
+    batch = entropy_from_counts([counts], estimator=estimator)[0]
+    for name in ("value", "standard_error", "null_mean", "null_sd", "n", "flags"):
+        assert str(getattr(single, name)) == str(getattr(batch, name)), name
+    assert single.details == batch.details
+    assert [float(end) for end in single.interval] == pytest.approx([float(end) for end in batch.interval], nan_ok=True)
