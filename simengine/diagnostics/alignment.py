@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simengine.arrays.jit import njit
-from simengine.diagnostics.histogram import bin_of, equal_edges
+from simengine.diagnostics.equal_bins import bin_of, equal_edges
 
 MOST_BINS = 40
 """Greatest number of bins: the table of joint bins has to stay in the nearest cache."""

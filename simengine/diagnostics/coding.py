@@ -53,7 +53,7 @@ def cross_entropy(x: Any, y: Any, *, unit: str = "nat", bins: Any = None, range:
     error = math.sqrt(of_x + of_y + second)
     flags = flagged(
         "unseen_states" if missing else None, "few_samples" if min(len(a), len(b)) < 50 else None,
-        "outside_range" if outside_a or outside_b else None,
+        "outside_range" if outside_a or outside_b else None, "constant" if np.count_nonzero(p + q) == 1 else None,
     )  # fmt: skip
     low, high = normal_interval(value, error, lowest=0.0)
     return Estimate(
@@ -66,8 +66,10 @@ def _symbols(values: Any, word: str, bins: Any, range: Any) -> tuple[NDArray[Any
     array = checked_values(values, word)
     if array.ndim != 1 or array.size == 0:
         raise InputError(f"{word} has shape {array.shape}; expected samples of shape (n,)")
-    if bins is not None and not is_discrete(array):
-        return binned(array, bins, range, word)
+    if bins is not None:
+        if array.dtype.kind not in "biuf":
+            raise InputError(f"{word} holds texts; only numbers can be put into bins")
+        return binned(array.astype(np.float64), bins, range, word)
     if not is_discrete(array):
         raise InputError(f"{word} holds fractions where states are counted; give whole numbers, or bins=")
     return array, 0

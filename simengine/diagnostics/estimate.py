@@ -112,7 +112,7 @@ class Estimate:
         return replace(self, **pick, interval=(low, high), flags=flags, details=details, dims=(), coords={})
 
     def to(self, unit: str) -> Estimate:
-        """Return the same estimate in nats or bits."""
+        """Return the same estimate in nats or bits; ``details`` stay in nats."""
         have, _, rest = self.unit.partition("/")
         if unit not in (NAT, BIT) or have not in (NAT, BIT):
             raise InputError(f"an estimate in {self.unit!r} cannot be given in {unit!r}; allowed: nat and bit")
@@ -196,7 +196,7 @@ def stacked(
 ) -> Estimate:  # fmt: skip
     """Put single estimates of one method together, in row-major order, as arrays of a shape.
 
-    Details that are numbers become arrays too; others are those of the first estimate.
+    Details that are numbers or arrays of one shape become arrays too; others are those of the first estimate.
     """
     single = list(estimates)
     if not shape:
@@ -213,10 +213,17 @@ def stacked(
     for name, first in single[0].details.items():
         alike = all(name in one.details for one in single)
         plain = alike and isinstance(first, int | float) and not isinstance(first, bool)
-        details[name] = np.array([one.details[name] for one in single]).reshape(shape) if plain else first
+        arrays = alike and all(isinstance(one.details[name], np.ndarray) for one in single)
+        if plain:
+            details[name] = np.array([one.details[name] for one in single]).reshape(shape)
+        elif arrays and len({one.details[name].shape for one in single}) == 1:
+            details[name] = np.stack([one.details[name] for one in single]).reshape(shape + first.shape)
+        else:
+            details[name] = first
+    methods = " or ".join(dict.fromkeys(one.method for one in single if one.method))
     return replace(
-        single[0], **numbers, interval=(low, high), flags=flags.reshape(shape), details=details, dims=dims,
-        coords=dict(coords or {}),
+        single[0], **numbers, method=methods, interval=(low, high), flags=flags.reshape(shape),
+        details=details, dims=dims, coords=dict(coords or {}),
     )  # fmt: skip
 
 
@@ -245,7 +252,7 @@ def checked_unit(unit: str) -> str:
 
 def choose(estimators: Mapping[str, Callable[..., Any]], name: str, what: str) -> Callable[..., Any]:
     """Return the estimator of a name; one line with the nearest right name where there is none."""
-    if name not in estimators:
+    if not isinstance(name, str) or name not in estimators:
         raise InputError(
             f"{what}: unknown estimator {name!r}{nearest(str(name), estimators)}; allowed: {', '.join(estimators)}"
         )

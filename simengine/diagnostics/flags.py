@@ -37,4 +37,4 @@ FLAGS: Mapping[str, str] = MappingProxyType(
         "cascade": "what actions tell of the state cannot be told from chance; those who watch learn nothing",
     }
 )
-"""By name: one sentence that a user can act on."""
+"""By name: one sentence that a user can act on. New ones come last: files keep flags as bits in this order."""

@@ -50,7 +50,7 @@ from simengine.diagnostics.counts.information import (
     mutual_information_of_symbols,
 )
 from simengine.diagnostics.counts.tables import binned, encode
-from simengine.diagnostics.estimate import Estimate, checked_unit, choose, doubted, normal_interval, stacked
+from simengine.diagnostics.estimate import Estimate, checked_unit, choose, doubted, flagged, normal_interval, stacked
 from simengine.diagnostics.samples import Blocks, Dims, is_discrete, samples
 from simengine.errors import InputError
 
@@ -349,28 +349,33 @@ def _conditional(
 def _by_label(a: Array, b: Array, labels: NDArray[np.int64], estimator: str, options: Options) -> Estimate:
     """The mean over labels of the mutual information among the samples of each."""
     n = len(a)
-    value, variance, null_mean, null_variance = 0.0, 0.0, 0.0, 0.0
-    flags: set[str] = set()
+    value, variance, null_mean, null_variance, left_out = 0.0, 0.0, 0.0, 0.0, 0.0
+    doubtful: dict[str, float] = {}
     inside, methods = np.zeros(int(labels.max()) + 1), set()
     for label in range(int(labels.max()) + 1):
         rows = np.flatnonzero(labels == label)
-        if len(rows) <= 4 * options.k:
-            flags |= {"few_samples"} if len(rows) > 0.01 * n else set()
-            continue
         share = len(rows) / n
+        if len(rows) <= 4 * options.k:
+            left_out += share
+            continue
         one = _mutual(a[rows], b[rows], estimator, None, options)
         inside[label] = float(one.value)
         value += share * float(one.value)
         variance += share**2 * float(one.standard_error) ** 2
         null_mean += share * float(one.null_mean)
         null_variance += share**2 * float(one.null_sd) ** 2
-        flags |= set(one.flags) if share > 0.05 else set()
+        doubtful |= {flag: doubtful.get(flag, 0.0) + share for flag in one.flags}
         methods.add(one.method)
     spread = float(inside[labels].var()) if np.isfinite(inside).all() else math.nan
     error = math.sqrt(variance + spread / n)
+    # What is doubtful of a few samples only does not make all of it so, however many labels they are spread over.
+    flags = [flag for flag, share in doubtful.items() if share > 0.05]
+    if not methods:
+        value = error = null_mean = math.nan
     return Estimate(
         value, error, information_interval(value, error), null_mean, math.sqrt(null_variance), n=n,
-        method=" and ".join(sorted(methods)) + " by label", flags=tuple(sorted(flags)),
+        method=" and ".join(sorted(methods)) + " by label",
+        flags=flagged("few_samples" if left_out > 0.01 else None, *flags),
         null="x and y independent given the label" if not math.isnan(null_mean) else "", details={"by_label": inside},
     )  # fmt: skip
 
@@ -419,12 +424,17 @@ def _binned(blocks: Blocks, names: tuple[str, ...], bins: Any, range: Any) -> tu
         if isinstance(option, Mapping) and not set(option) <= set(names):
             raise InputError(f"{what} names {', '.join(map(str, option))}; the variables are {', '.join(names)}")
     arrays, beyond = [], 0
+    all_whole = all(array.dtype.kind in "iu" for array in blocks.arrays)
     for array, name in zip(blocks.arrays, names, strict=True):
         own = bins.get(name) if isinstance(bins, Mapping) else bins
-        if own is None or is_discrete(array):
+        # One number of bins for all is not meant for labels beside numbers, unless these are whole numbers too.
+        whole = array.dtype.kind in "iu" and (isinstance(bins, Mapping) or all_whole)
+        if own is None or (is_discrete(array) and not whole):
             arrays.append(array)
             continue
-        symbols, outside = binned(array, own, range.get(name) if isinstance(range, Mapping) else range, name)
+        symbols, outside = binned(
+            array.astype(np.float64), own, range.get(name) if isinstance(range, Mapping) else range, name
+        )
         arrays.append(symbols)
         beyond += outside
     return replace(blocks, arrays=tuple(arrays)), beyond > 0

@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 Dims = str | Sequence[str] | None
 
+LARGEST = 1e70
+"""Numbers are less than this, so that sums of their fourth powers are numbers too."""
+
+MOST_COUNTED = 2**53
+"""The most samples that counts may add up to: floats hold whole numbers exactly up to here."""
+
 COMPONENTS = re.compile(r"axis(_\d+)?")
 """The dims along which run files keep the components of vectors."""
 
@@ -61,9 +67,14 @@ def samples(
     ``names`` are the words for them in messages. With ``discrete=True`` only whole numbers, truth values and texts
     pass, with ``discrete=False`` only numbers, as float64. NaN and infinities never pass.
     """
+    if not variables:
+        raise InputError("there is no variable to read")
     words = _words(names, len(variables))
     read = [_read(variable, data, word) for variable, word in zip(variables, words, strict=True)]
-    aligned, dims, coords = _aligned(read, words, lambda array, word: _columns(array, dim, components, word))
+    named = " and ".join(f"{name}=" for name, given in (("dim", dim), ("components", components)) if given is not None)
+    aligned, dims, coords = _aligned(
+        read, words, lambda array, word: _columns(array, dim, components, word), named, _listed(components)
+    )
     arrays = [_columns_of_array(array, word) if not dims else array for array, word in zip(aligned, words, strict=True)]
     return _finished(arrays, words, dims, coords, discrete, "samples", -2)
 
@@ -75,9 +86,16 @@ def series(
     """Return variables as blocks (*batch, m, T) of m realisations of T steps; see :func:`samples`."""
     words = _words(names, len(variables))
     read = [_read(variable, data, word) for variable, word in zip(variables, words, strict=True)]
-    aligned, dims, coords = _aligned(read, words, lambda array, word: _rows(array, dim, pool, word))
+    named = " and ".join(f"{name}=" for name, given in (("dim", dim), ("pool", pool)) if given is not None)
+    aligned, dims, coords = _aligned(
+        read, words, lambda array, word: _rows(array, dim, pool, word), named, _listed(pool)
+    )
     arrays = [_rows_of_array(array, word) if not dims else array for array, word in zip(aligned, words, strict=True)]
     return _finished(arrays, words, dims, coords, discrete, "steps", -1)
+
+
+def _listed(dims: Dims) -> list[str]:
+    return [] if dims is None else [dims] if isinstance(dims, str) else list(dims)
 
 
 def _words(names: Sequence[str], count: int) -> list[str]:
@@ -96,10 +114,17 @@ def _read(variable: Any, data: Any, word: str) -> Any:
         if data is None:
             raise InputError(f"{word} is the text {variable!r}, the name of a variable: data= must say of which file")
         return _variable(variable, data)
+    return _as_array(variable, word)
+
+
+def _as_array(values: Any, word: str) -> Array:
+    """Return values as an array; ``InputError`` for what is none, and for what hides some of its values."""
+    if np.ma.is_masked(values):
+        raise InputError(f"{word} has masked values; leave them out")
     try:
-        return np.asarray(variable)
+        return np.asarray(values)
     except (TypeError, ValueError) as error:
-        raise InputError(f"{word} cannot be made an array: {error}") from None
+        raise InputError(f"{word} cannot be made an array: {error}".split("\n")[0]) from None
 
 
 def _variable(name: str, data: Any) -> xarray.DataArray:
@@ -107,6 +132,8 @@ def _variable(name: str, data: Any) -> xarray.DataArray:
 
     if isinstance(data, xarray.Dataset):
         return _named(data, name, "the Dataset")
+    if not isinstance(data, str | Path):
+        raise InputError(f"data is a {type(data).__name__}; expected a Dataset, or the path of a run file")
     path = Path(data)
     try:
         with xarray.open_dataset(path) as dataset:
@@ -125,20 +152,32 @@ def _named(dataset: xarray.Dataset, name: str, what: str) -> xarray.DataArray:
 
 
 def _aligned(
-    read: list[Any], words: list[str], parts: Callable[[Any, str], Any]
+    read: list[Any], words: list[str], parts: Callable[[Any, str], Any], named: str, apart: Sequence[str]
 ) -> tuple[list[Array], tuple[Hashable, ...], Mapping[Hashable, Any]]:
     """Bring all to numpy, with batch dims in one order where they have names."""
     import xarray
 
     labelled = [isinstance(one, xarray.DataArray) for one in read]
     if not any(labelled):
+        if named:
+            raise InputError(
+                f"{' and '.join(words)} have no named dims; {named} is for DataArrays and variables of data="
+            )
         return read, (), {}
+    for name in apart:
+        if not any(name in one.dims for one in read if isinstance(one, xarray.DataArray)):
+            known = sorted({str(dim) for one in read if isinstance(one, xarray.DataArray) for dim in one.dims})
+            raise InputError(f"no variable has a dim {name!r}{nearest(name, known)}; they have {', '.join(known)}")
     if not all(labelled):
         plain = ", ".join(word for word, named in zip(words, labelled, strict=True) if not named)
         raise InputError(f"{plain}: a plain array beside DataArrays; give all of them with names, or none")
-    arranged = [parts(one, word) for one, word in zip(read, words, strict=True)]
     try:
+        # Samples are paired by their coordinates, not by their places.
+        xarray.align(*read, join="exact")
+        arranged = [parts(one, word) for one, word in zip(read, words, strict=True)]
         broadcast = xarray.align(*arranged, join="exact")
+    except InputError:
+        raise
     except ValueError as error:
         raise InputError(f"{' and '.join(words)} do not fit together: {error}".split("\n")[0]) from None
     batch: list[Hashable] = []
@@ -162,7 +201,10 @@ def _chosen_dims(array: xarray.DataArray, dims: Dims, besides: Sequence[Hashable
         raise InputError(
             f"{word} has the dims {', '.join(left) or 'none'}: dim= must say along which of them it is read"
         )
-    names = [dims] if isinstance(dims, str) else list(dims)
+    names = [dims] if isinstance(dims, str | int) else list(dims)
+    if not names or len(set(names) | set(besides)) < len(names) + len(set(besides)):
+        said = ", ".join(map(str, names)) or "no dim"
+        raise InputError(f"{word} is read along {said}; expected different dims, at least one")
     for name in names:
         if name not in array.dims:
             known = [str(dim) for dim in array.dims]
@@ -226,7 +268,7 @@ def _finished(
     if len(set(lengths.values())) > 1:
         said = ", ".join(f"{word} {count}" for word, count in lengths.items())
         raise InputError(f"the numbers of {what} differ: {said}")
-    if 0 in lengths.values():
+    if any(0 in array.shape[-2:] for array in arrays):
         raise InputError(f"{words[0]} is empty: there are no {what}")
     try:
         batch = np.broadcast_shapes(*(array.shape[:-2] for array in arrays))
@@ -244,16 +286,16 @@ def is_discrete(array: Array) -> bool:
 
 def checked_values(array: Any, word: str, discrete: bool | None = None) -> Array:
     """Return an array of good values: float64 if continuous; see :func:`samples`."""
-    array = np.asarray(array)
+    array = _as_array(array, word)
     if array.dtype.kind not in "biufUSO":
         raise InputError(f"{word} holds {array.dtype}; expected numbers or labels")
-    if array.dtype.kind == "O" and not all(isinstance(one, str) for one in array.ravel()[:100].tolist()):
+    if array.dtype.kind == "O" and not all(isinstance(one, str) for one in array.ravel().tolist()):
         raise InputError(f"{word} holds objects that are no texts; expected numbers or labels")
     if array.dtype.kind == "f":
-        bad = ~np.isfinite(array)
+        bad = ~(np.abs(array) < np.float64(LARGEST))
         if bad.any():
             place = tuple(int(one) for one in np.argwhere(bad)[0])
-            raise InputError(f"{word} holds {array[place]} at {place}; expected finite numbers")
+            raise InputError(f"{word} holds {array[place]} at {place}; expected finite numbers below {LARGEST:g}")
     if discrete is True and array.dtype.kind == "f":
         raise InputError(f"{word} holds fractions where states are counted; give whole numbers, or bins=")
     if discrete is False:
@@ -266,13 +308,16 @@ def checked_values(array: Any, word: str, discrete: bool | None = None) -> Array
 
 def checked_counts(counts: Any, word: str = "counts") -> NDArray[np.int64]:
     """Return counts as int64: whole, not negative, at least one-dimensional."""
-    array = np.asarray(counts)
+    array = _as_array(counts, word)
     if array.ndim == 0 or array.size == 0:
         raise InputError(f"{word} is empty; expected how often each state was seen, shape (K,) or (..., K)")
-    if array.dtype.kind == "f" and np.isfinite(array).all() and (array == np.floor(array)).all():
-        array = array.astype(np.int64)
-    if array.dtype.kind not in "biu":
+    whole = array.dtype.kind in "biu" or (array.dtype.kind == "f" and bool((array == np.floor(array)).all()))
+    if not whole:
         raise InputError(f"{word} holds {array.dtype} that are no whole numbers; counts are whole")
+    with np.errstate(over="ignore"):
+        total = float(np.abs(array, dtype=np.float64).sum())
+    if total > MOST_COUNTED:
+        raise InputError(f"{word} add up to more than 2**53, which floats cannot count")
     array = array.astype(np.int64, copy=False)
     if (array < 0).any():
         place = tuple(int(one) for one in np.argwhere(array < 0)[0])

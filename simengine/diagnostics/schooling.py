@@ -52,7 +52,7 @@ from numpy.typing import ArrayLike, NDArray
 from simengine.arrays.jit import njit
 from simengine.diagnostics.alignment import pair_alignment_counts
 from simengine.diagnostics.calibration import calibrate
-from simengine.diagnostics.histogram import UNDEFINED, bin_of, equal_edges, plug_in_entropy
+from simengine.diagnostics.equal_bins import UNDEFINED, bin_of, equal_edges, plug_in_entropy
 from simengine.diagnostics.neighbours import NEIGHBOURS, nearest_distances
 from simengine.diagnostics.school_frame import principal_axes
 from simengine.diagnostics.school_input import checked_state

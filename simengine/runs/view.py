@@ -50,7 +50,10 @@ class PopulationView:
     @property
     def all_here(self) -> bool:
         """Whether the ids are 0 to n - 1: nobody is born or dies, and nobody is elsewhere."""
-        return not self._state.population.dynamic and self.size == self._state.capacity
+        if self._state.population.dynamic or self.size != self._state.capacity:
+            return False
+        # A shard may have room for no more than it holds.
+        return self.size == 0 or int(self.unordered_ids.max()) == self.size - 1
 
     @property
     def unordered_ids(self) -> Array:

@@ -67,3 +67,13 @@ def test_intervals_are_cut_to_what_is_possible() -> None:
     low, high = normal_interval(np.array([0.1, 0.9]), np.array([0.2, 0.2]), 0.0, 1.0)
     assert low.tolist()[0] == 0.0
     assert high.tolist()[1] == 1.0
+
+
+def test_details_that_are_arrays_belong_to_their_own_estimate() -> None:
+    several = stacked([Estimate(float(i), details={"local": np.full(2, i)}) for i in range(3)], (3,))
+    assert several[2].details["local"].tolist() == [2, 2]
+
+
+def test_several_methods_are_all_named() -> None:
+    several = stacked([Estimate(1.0, method=method) for method in ("", "ksg-1", "atom-aware", "ksg-1")], (4,))
+    assert several.method == "ksg-1 or atom-aware"

@@ -167,3 +167,31 @@ def test_all_constant_labels_hold_nothing():
         assert "constant" in found.flags
     assert entropy(np.full(50, 2.5)).value == -math.inf
     assert "constant" in entropy(np.full(50, 2)).flags
+
+
+def test_labels_with_too_few_samples_each_give_no_value_in_silence():
+    x, y = pair(2000)
+    none = conditional_mutual_information(x, y, np.repeat(np.arange(200), 10))
+    assert math.isnan(none.value)
+    assert none.flags == ("few_samples",)
+
+
+def test_doubts_of_many_small_labels_add_up():
+    x, y = pair(2000)
+    assert "few_samples" in conditional_mutual_information(x, y, np.repeat(np.arange(100), 20)).flags
+
+
+def test_a_cross_entropy_puts_whole_numbers_into_bins_like_others():
+    x, y = np.array([-1, 2, 3] * 30), np.array([1, 2, 0] * 30)
+    whole, plain = (cross_entropy(*pair, bins=2, range=(-2, 4)) for pair in ((x, y), (x * 1.0, y * 1.0)))
+    assert whole.value == plain.value
+    with pytest.raises(InputError, match="texts"):
+        cross_entropy(TEXTS, TEXTS, bins=2, range=(0, 1))
+
+
+def test_a_cross_entropy_of_one_state_is_flagged():
+    assert "constant" in cross_entropy(np.ones(60, int), np.ones(60, int)).flags
+
+
+def test_whole_numbers_are_put_into_bins_where_there_are_bins() -> None:
+    assert float(entropy(np.arange(1000), bins=10, range=(0, 1000)).value) == pytest.approx(np.log(10.0), abs=0.01)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,12 @@ def test_a_public_diagnostic_is_found_and_explained(name: str) -> None:
     value = getattr(simengine.diagnostics, name)
     if callable(value):
         assert (inspect.getdoc(value) or "").strip(), f"{name} has no docstring"
+
+
+def test_no_public_name_is_that_of_a_module() -> None:
+    for package in (simengine.diagnostics, streaming):
+        modules = {path.stem for folder in package.__path__ for path in Path(folder).iterdir()}
+        assert not modules & set(package.__all__)
 
 
 @pytest.mark.parametrize("name", streaming.__all__)

@@ -85,6 +85,15 @@ def test_dims_are_matched_by_name_not_by_place() -> None:
         (lambda: samples(xarray.DataArray(np.zeros((2, 3)), dims=("agent", "time"))), "dim= must say"),
         (lambda: samples(xarray.DataArray(np.zeros(2), dims=("agent",)), dim="agents"), "did you mean 'agent'"),
         (lambda: samples(xarray.DataArray(np.zeros(2), dims=("agent",)), [1, 2]), "y: a plain array beside DataArrays"),
+        (lambda: samples([1.0, 2.0], dim="agent"), "data have no named dims"),
+        (lambda: samples(xarray.DataArray(np.zeros(2), dims=("agent",)), components="axes"), "no variable has a dim"),
+        (
+            lambda: samples(
+                xarray.DataArray([1.0, 2.0], coords={"time": [0, 1]}),
+                xarray.DataArray([1.0, 2.0], coords={"time": [5, 6]}),
+            ),
+            "x and y do not fit together",
+        ),
         (lambda: series(np.zeros((2, 3, 4))), "expected a series of shape"),
         (lambda: checked_counts([1, -1]), "counts holds -1 at"),
         (lambda: checked_counts([0.5, 1.0]), "no whole numbers"),
@@ -96,3 +105,36 @@ def test_what_cannot_be_measured_is_refused_in_one_line(wrong: Any, said: str) -
         wrong()
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [np.ma.masked_array([1.0, 2.0], [False, True]), [[1.0, 2.0], [3.0]], np.array(["a"] * 150 + [None], object),
+     np.array([1.0, 1e80]), np.empty((5, 0)), np.array([1.0, -np.inf], np.float32)],
+    ids=["masked", "ragged", "mixed", "too large", "no components", "infinite"],
+)  # fmt: skip
+def test_what_is_no_sample_is_refused_in_one_line(bad: Any) -> None:
+    with pytest.raises(InputError) as said:
+        samples(bad, names=("x",))
+    assert "\n" not in str(said.value)
+
+
+@pytest.mark.parametrize(
+    "bad", [[2**62] * 3, [1e30, 2.0], np.array([2**63 + 5], np.uint64), [[1, 2], [3]], [np.inf], [np.nan]]
+)
+def test_counts_that_floats_cannot_count_are_refused_in_one_line(bad: Any) -> None:
+    with pytest.raises(InputError) as said:
+        checked_counts(bad)
+    assert "\n" not in str(said.value)
+
+
+@pytest.mark.parametrize("dim", [["time", "time"], [], 3, ["time", "agent"]])
+def test_dims_that_cannot_be_read_along_are_refused(dim: Any) -> None:
+    array = xarray.DataArray(np.zeros((5, 4)), dims=("time", "agent"))
+    with pytest.raises(InputError):
+        samples(array, dim=dim, components="agent")
+
+
+def test_data_is_a_dataset_or_a_path() -> None:
+    with pytest.raises(InputError, match="data is a int"):
+        samples("x", data=5)

@@ -209,5 +209,5 @@ def linear_mutual_information(x: Array, y: Array, *, copula: bool) -> Estimate:
     dx, dy = a.shape[1], b.shape[1]
     found = gaussian_information(np.hstack([a, b]), mutual(dx, dy), dx * dy, copula=copula, null=NULL)
     dropped = dx < x.shape[1] or dy < y.shape[1]
-    on_atoms = copula and _on_atoms(np.hstack([a, b]))
+    on_atoms = _on_atoms(np.hstack([a, b]))
     return replace(found, flags=flagged(*found.flags, "constant" if dropped else None, "atoms" if on_atoms else None))

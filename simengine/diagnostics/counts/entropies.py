@@ -58,6 +58,9 @@ ESTIMATORS: Mapping[str, int] = MappingProxyType(
 
 FEWEST = 50
 FEWEST_APART = 10
+# Samples a state beyond which the null is that of a chi-square variable, to a relative error of 1 / this.
+_MANY = 1e6
+_MOST_STATES = 1 << 24
 _MODELLED = (CHAO_SHEN, JAMES_STEIN, NSB)
 _BIASED = (PLUG_IN, *_MODELLED)
 _DRAWS = 200
@@ -224,6 +227,11 @@ def even_null(n: int, states: int, estimator: str = "grassberger") -> tuple[floa
     if kind in _MODELLED:
         return _drawn_null(n, states, kind)
     share = 1.0 / states
+    if states > _MOST_STATES:
+        return math.nan, math.nan
+    if n * share > _MANY:
+        bias = (states - 1) / (2.0 * n) if kind == PLUG_IN else 0.0
+        return math.log(states) - bias, math.sqrt(0.5 * (states - 1)) / n
     mean_count, spread = n * share, math.sqrt(n * share * (1.0 - share))
     low = max(0, int(mean_count - 8.0 * spread - 20.0))
     high = min(n, int(mean_count + 8.0 * spread + 30.0))

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from simengine.diagnostics.counts.counting import count_in_equal_bins, count_symbols, number_labels, place_in_bins
 from simengine.diagnostics.counts.entropies import entropy_from_counts
+from simengine.diagnostics.equal_bins import equal_edges
 from simengine.diagnostics.estimate import Estimate, doubted
-from simengine.diagnostics.histogram import equal_edges
 from simengine.diagnostics.samples import checked_values
 from simengine.errors import InputError
 

@@ -22,7 +22,7 @@ from simengine.diagnostics.dynamics.memory import long_run_variance
 from simengine.diagnostics.dynamics.nearest import by_neighbours
 from simengine.diagnostics.dynamics.windows import chosen, each, information
 from simengine.diagnostics.estimate import Estimate, doubted
-from simengine.diagnostics.samples import Dims, series
+from simengine.diagnostics.samples import Dims, checked_values, series
 from simengine.errors import InputError
 
 Array = NDArray[Any]
@@ -88,7 +88,7 @@ def predictive_information(
                 f"form {form!r} by {estimator!r} (symbols: {symbolic}): block takes symbols, counts or plug-in"
             )
         else:
-            found = _by_columns(np.asarray(one, np.float64), length, method, k, local, coefficients)
+            found = _by_columns(checked_values(one, "values", False), length, method, k, local, coefficients)
         return doubted(found, "outside_range" if beyond else None)
 
     return each(estimate, blocks, unit, per="")

@@ -30,6 +30,10 @@ SCALES = (2, 4, 8, 16)
 _DRAWS = 200
 
 
+MOST_CELLS = 1 << 24
+"""Cells of a box at most; a table of them takes 128 MiB."""
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def place_counts(positions: Floats, low: Floats, high: Floats, cells: Counts) -> tuple[Counts, int]:
     """Return how many agents each cell of a box holds, shape (prod(cells),) row-major, and how many lie outside.
@@ -40,6 +44,8 @@ def place_counts(positions: Floats, low: Floats, high: Floats, cells: Counts) ->
     total = 1
     for axis in range(cells.size):
         total *= cells[axis]
+        if cells[axis] > MOST_CELLS or total > MOST_CELLS:
+            raise ValueError("too many cells")
     counts = np.zeros(total, np.int64)
     outside = 0
     for i in range(positions.shape[0]):
@@ -66,6 +72,13 @@ def checked_box(low: Any, high: Any, d: int) -> tuple[Floats, Floats]:
     if not (corners[0] < corners[1]).all():
         raise InputError(f"the box from low={low!r} to high={high!r} is empty; high must be above low")
     return corners[0], corners[1]
+
+
+def checked_cells(scales: Sequence[int], d: int) -> None:
+    """Refuse more cells than a table can hold."""
+    for one in scales:
+        if one**d > MOST_CELLS:
+            raise InputError(f"cells is {one} along each of {d} axes; at most {MOST_CELLS} cells in all")
 
 
 def place_blocks(positions: Any, data: Any, dim: Any, components: str | None) -> Any:
@@ -101,6 +114,7 @@ def spatial_entropy(
     d = blocks.arrays[0].shape[-1]
     corner, other = checked_box(low, high, d)
     scales = [checked_whole(one, "cells", 1) for one in np.atleast_1d(np.asarray(cells)).tolist()]
+    checked_cells(scales, blocks.arrays[0].shape[-1])
     found = []
     for (block,) in blocks:
         for scale in scales:

@@ -14,7 +14,7 @@ import numpy as np
 
 from simengine.diagnostics.counts.entropies import entropy_from_counts
 from simengine.diagnostics.estimate import Estimate, doubted
-from simengine.diagnostics.streaming.binning import Binning, Field, as_binning
+from simengine.diagnostics.streaming.binning import Field, as_binning
 from simengine.diagnostics.streaming.histories import Windowed
 from simengine.diagnostics.streaming.observable import State, Streamed
 from simengine.diagnostics.streaming.states import Counts, Table
@@ -78,25 +78,26 @@ def effective_number(
 
 
 def polarization(
-    field: Binning, *, measure: str = "pair-difference", alpha: float = 1.0, window: Window = None, name: str = "",
+    field: Field, *, measure: str = "pair-difference", alpha: float = 1.0, window: Window = None, name: str = "",
     when: When = None,
 ) -> Streamed:  # fmt: skip
     """Stream the polarization of opinions: "variance", "pair-difference" or "esteban-ray", from binned counts.
 
     See :func:`~simengine.diagnostics.populations.polarization.opinion_polarization`.
     """
-    if field.bins is None and field.states is None:
-        raise ScenarioError(f"{field.field}: polarization needs bins= and range=, or states=")
+    binning = as_binning(field)
+    if binning.bins is None and binning.states is None:
+        raise ScenarioError(f"{binning.field}: polarization needs bins= and range=, or states=")
 
     def answer(table: Table, view: Any) -> Estimate:
         from simengine.diagnostics.populations.polarization import opinion_polarization_from_counts
 
-        low, high, size = field.edges(view)
+        low, high, size = binning.edges(view)
         edges: Any = low + (high - low) / size * np.arange(size + 1)
         return opinion_polarization_from_counts(table.counts, edges, measure, alpha=alpha, outside=table.outside)
 
     return streamed(
-        name or f"{word(field)}_polarization", Counts((field,)), window, answer, "1",
+        name or f"{word(field)}_polarization", Counts((binning,)), window, answer, "1",
         f"polarization of {words(field)}, {measure}", True, {"measure": measure}, when,
     )  # fmt: skip
 

@@ -18,7 +18,10 @@ from simengine.diagnostics.streaming.states import Kept, Table
 from simengine.errors import ScenarioError, nearest
 
 SCALE = 2.0**40
-"""Sums of components of unit vectors are whole numbers of 1 / SCALE; there is room for 4 million agents."""
+"""Sums of components of unit vectors are whole numbers of 1 / SCALE, kept in two parts."""
+
+HALF = 1 << 32
+"""The lower part counts up to this."""
 
 ISOTROPIC = "independent headings, all directions equally likely"
 
@@ -61,11 +64,17 @@ def _add_block(x: Any, y: Any, z: Any, sums: NDArray[np.int64]) -> None:
 def heading_sums(first: Any, second: Any, third: Any) -> NDArray[np.int64]:
     """Return the sums of components and of their products, in whole numbers of 1 / SCALE: x, y, z, xx, xy, ...
 
-    Each number is rounded to a multiple of 2**-40 before it is added, so that no order matters.
+    Each number is rounded to a multiple of 2**-40 before it is added, so that no order matters. Shape (2, 9): how
+    often HALF, and what is left.
     """
-    sums = np.zeros(9, np.int64)
+    sums = np.zeros((2, 9), np.int64)
+    part = np.zeros(9, np.int64)
     for begin in range(0, first.size, _BLOCK):
-        _add_block(first[begin : begin + _BLOCK], second[begin : begin + _BLOCK], third[begin : begin + _BLOCK], sums)
+        part[:] = 0
+        _add_block(first[begin : begin + _BLOCK], second[begin : begin + _BLOCK], third[begin : begin + _BLOCK], part)
+        for k in range(9):
+            sums[0, k] += part[k] >> 32
+            sums[1, k] += part[k] & 0xFFFFFFFF
     return sums
 
 
@@ -121,7 +130,9 @@ class HeadingSums:
 
     def close(self, state: Kept, view: Any) -> tuple[int, int, NDArray[np.float64]]:
         """Return number, dimensions and sums."""
-        return state["n"], state["dimensions"], state["sums"] / SCALE
+        upper, lower = state["sums"]
+        sums = np.array([(int(a) * HALF + int(b)) / int(SCALE) for a, b in zip(upper, lower, strict=True)])
+        return state["n"], state["dimensions"], sums
 
 
 @dataclass(frozen=True)

@@ -300,9 +300,12 @@ class Changes:
         now = self._counts.close(state["now"], view)
         if now.values is not None:
             raise ScenarioError(f"{self.field.field}: states= must say how many states there are")
-        tables, beyond = [*state["tables"], now.counts], [*state["beyond"], now.outside]
-        before = None
-        if len(tables) > self.lag:
-            before = Table(tables.pop(0), beyond.pop(0))
-        state["tables"], state["beyond"], state["now"] = tables, beyond, self._counts.begin()
+        first, before = "step" not in state, None
+        state["now"] = self._counts.begin()
+        # A last record that comes early is not so many records after another.
+        if in_rhythm(state, view.step) or first:
+            tables, beyond = [*state["tables"], now.counts], [*state["beyond"], now.outside]
+            if len(tables) > self.lag:
+                before = Table(tables.pop(0), beyond.pop(0))
+            state["tables"], state["beyond"] = tables, beyond
         return before, now

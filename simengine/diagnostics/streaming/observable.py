@@ -174,6 +174,11 @@ def flag_bits(flags: tuple[str, ...]) -> int:
     return sum(1 << FLAG_NAMES.index(name) for name in flags)
 
 
-def flags_of(bits: int) -> tuple[str, ...]:
-    """Return the names of the flags whose bits are set: what ``name_flags`` of a run file says."""
-    return tuple(sorted(name for place, name in enumerate(FLAG_NAMES) if int(bits) >> place & 1))
+def flags_of(bits: Any) -> tuple[str, ...]:
+    """Return the names of the flags whose bits are set: what ``name_flags`` of a run file says at one moment.
+
+    A DataArray brings the names of its bits along, as ``flag_meanings``; a bare number is read with those of today.
+    """
+    names = getattr(bits, "attrs", {}).get("flag_meanings", FLAG_MEANINGS).split()
+    number = int(bits)
+    return tuple(sorted(name for place, name in enumerate(names) if number >> place & 1))

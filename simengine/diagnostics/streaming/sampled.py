@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from simengine.diagnostics.estimate import Estimate
+from simengine.diagnostics.estimate import Estimate, flagged
 from simengine.diagnostics.streaming.distributions import When, streamed
 from simengine.diagnostics.streaming.observable import Streamed
 from simengine.diagnostics.streaming.states import Sample
@@ -22,6 +23,8 @@ def differential_entropy(
     def answer(reading: Any, view: Any) -> Estimate:
         from simengine.diagnostics import information
 
+        if len(reading[0]) <= k:
+            return _too_few(len(reading[0]), "kozachenko-leonenko", unit)
         return information.entropy(reading[1], estimator="kozachenko-leonenko", k=k, unit=unit)
 
     return streamed(
@@ -46,6 +49,8 @@ def neighbour_mutual_information(
         from simengine.diagnostics import information
 
         columns = reading[1]
+        if len(columns) <= k:
+            return _too_few(len(columns), estimator, unit)
         return information.mutual_information(
             columns[:, : len(first)], columns[:, len(first) :], estimator=estimator, k=k, unit=unit
         )
@@ -55,3 +60,8 @@ def neighbour_mutual_information(
         f"mutual information of {', '.join(first)} and {', '.join(second)}", False, {"estimator": estimator, "k": k},
         when,
     )  # fmt: skip
+
+
+def _too_few(n: int, method: str, unit: str) -> Estimate:
+    """Return no value: agents may become fewer while a simulation runs, which is no reason to stop it."""
+    return Estimate(math.nan, n=n, unit=unit, method=method, flags=flagged("few_samples"))

@@ -129,6 +129,14 @@ def test_a_change_is_the_divergence_from_some_records_ago(told: xarray.Dataset) 
     assert streaming.flags_of(told.opinion_change_flags[0].item()) == ("short_series",)
 
 
+def test_a_last_record_that_comes_early_has_no_past_and_no_change() -> None:
+    told = simengine.run(models.Talking, steps=10, every=4, seed=4, progress=False)
+    assert told.step.values.tolist() == [0, 4, 8, 10]
+    assert np.isfinite(told.opinion_change[2])
+    assert np.isnan(told.opinion_change[3])
+    assert float(told.opinion_information_storage[3]) == float(told.opinion_information_storage[2])
+
+
 def test_the_polarization_of_headings_is_the_length_of_their_mean(told: xarray.Dataset) -> None:
     mean = told.heading.mean("agent").values
     np.testing.assert_allclose(told.heading_polarization, np.linalg.norm(mean, axis=1), rtol=0, atol=1e-12)
@@ -286,3 +294,26 @@ def test_an_estimate_of_two_shards_is_not_the_mean_of_theirs() -> None:
     halves = [counts // 2, counts - counts // 2]
     mean = np.mean([float(entropy_from_counts(half).value) for half in halves])
     assert abs(mean - float(entropy_from_counts(counts).value)) > 1e-3
+
+
+def test_too_few_agents_for_their_neighbours_give_no_value_and_do_not_stop_the_run() -> None:
+    told = simengine.run(models.Talking, n_agents=3, steps=2, seed=4, progress=False)
+    assert np.isnan(told.opinion_differential_entropy).all()
+    assert streaming.flags_of(told.opinion_differential_entropy_flags[0].item()) == ("few_samples",)
+
+
+def test_polarization_of_a_field_without_bins_is_refused() -> None:
+    with pytest.raises(ScenarioError, match="needs bins"):
+        streaming.polarization("agents.opinion")
+
+
+def test_sums_of_headings_have_room_for_any_number_of_agents() -> None:
+    from simengine.diagnostics.streaming.headings import HeadingSums, heading_polarization_from_sums, heading_sums
+
+    one = heading_sums(np.ones(1 << 20), np.zeros(1 << 20), np.zeros(1 << 20))
+    state = {"n": 1 << 20, "sums": one, "dimensions": 3}
+    states = HeadingSums("agents.heading")
+    for _ in range(5):
+        state = states.merge(state, state)
+    found = heading_polarization_from_sums(*states.close(state, None))
+    assert (found.n, found.value, found.standard_error) == (1 << 25, 1.0, 0.0)

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simengine.diagnostics.histogram import UNDEFINED, bin_of, equal_edges, plug_in_entropy
+from simengine.diagnostics.equal_bins import UNDEFINED, bin_of, equal_edges, plug_in_entropy
 
 
 def counts(values, low, high, bins):
