@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -14,6 +15,12 @@ settings.register_profile(
     "engine", deadline=None, derandomize=True, max_examples=25, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("engine")
+
+
+@pytest.fixture(autouse=True)
+def numpy_warns() -> None:
+    """Numpy's error state is the usual one, whatever libraries did to it when they were imported (dit silences all)."""
+    np.seterr(divide="warn", over="warn", under="ignore", invalid="warn")
 
 
 @pytest.fixture(scope="session", autouse=True)

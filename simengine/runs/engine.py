@@ -6,7 +6,6 @@ number - can be `saved` and `load`ed: there is no random state, and nothing else
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
@@ -248,8 +247,7 @@ class Engine:
     def holds(self, stop: Stop) -> bool:
         """Whether a condition on one moment holds now."""
         if isinstance(stop, When):
-            names = inspect.signature(stop.function).parameters
-            return bool(stop.function(**self.view().arguments(names, stop.reason)))
+            return bool(stop.function(**self.view().arguments(stop.arguments, stop.reason)))
         if isinstance(stop, Extinct):
             return self.state[stop.population.name].living == 0
         if isinstance(stop, Consensus):

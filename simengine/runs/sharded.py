@@ -6,7 +6,6 @@ recorded, changed or kept. Observables see views that fetch a field from the sha
 
 from __future__ import annotations
 
-import inspect
 import sys
 import time
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
@@ -159,8 +158,7 @@ class ShardedEngine:
         return self.step
 
     def _hear(self, stop: When) -> None:
-        names = inspect.signature(stop.function).parameters
-        if self.stop_reason is None and stop.function(**self.view().arguments(names, stop.reason)):
+        if self.stop_reason is None and stop.function(**self.view().arguments(stop.arguments, stop.reason)):
             self.stop_reason = stop.reason
 
     def change(self, changes: Mapping[str, Any], what: str = "intervention") -> None:

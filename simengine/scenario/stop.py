@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from simengine.errors import ScenarioError
@@ -58,6 +60,16 @@ class When:
         """What the file says when it ended the run."""
         return getattr(self.function, "__name__", type(self.function).__name__)
 
+    @cached_property
+    def arguments(self) -> tuple[str, ...]:
+        """The names of what the function asks for; ``ScenarioError`` if it does not say them."""
+        try:
+            return tuple(inspect.signature(self.function).parameters)
+        except (TypeError, ValueError):
+            raise ScenarioError(
+                f"{self.reason} does not say what arguments it takes; a stop condition is a Python function"
+            ) from None
+
 
 Stop = Unchanged | Consensus | Extinct | When
 
@@ -90,7 +102,10 @@ def stop_when(function: Callable[..., Any]) -> When:
 
     It is called after every step, so the run returns from compiled code each time.
     """
-    return When(function)
+    stop = When(function)
+    # What it asks for is read now, so that a wrong one is told where it is declared.
+    _ = stop.arguments
+    return stop
 
 
 KINDS = (Unchanged, Consensus, Extinct, When)

@@ -31,7 +31,7 @@ import simengine
 from simengine.errors import RunError
 from simengine.store.attributes import decode_attributes
 
-SECONDS = 60
+SECONDS = 150
 MEMORY = 8 << 30
 """What a child may map beyond its parent, who may already hold the shared memory of Ray."""
 OUT, PARTS, CHECKPOINTS = "x.nc", "x.nc.parts", "x.nc.checkpoints"

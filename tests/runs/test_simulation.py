@@ -469,3 +469,12 @@ def test_a_function_that_sets_a_parameter_or_returns_something_is_refused() -> N
         sim.set(apply=lambda agents: agents.heading * 0)
     assert sim.parameters.noise == 0.05
     assert repr(sim.parameters).startswith("Schooling(rules='couzin', regime='torus', n_agents=100")
+
+
+def test_running_until_something_that_is_no_function_is_refused_in_one_line() -> None:
+    sim = simengine.Simulation("voter", n_agents=10)
+    for wrong in (int, print, "x"):
+        with pytest.raises(simengine.SimengineError) as caught:
+            sim.run_until(wrong)
+        assert "\n" not in str(caught.value)
+    assert sim.steps == 0
