@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Number = float | NDArray[np.float64]
 
 LEVEL = 0.95
-"""The probability with which an interval holds the truth, where the estimator is valid."""
+"""The nominal probability with which an interval holds the truth."""
 
 QUANTILE = 1.959963984540054
 """Of the standard normal distribution, at (1 + LEVEL) / 2."""
@@ -42,7 +42,7 @@ class Estimate:
     standard_error
         Standard deviation of the value over repetitions.
     interval
-        Low and high end of an interval that holds the truth in 95 % of repetitions.
+        Low and high end of a nominal 95 % interval for the truth.
     null_mean, null_sd
         Mean and standard deviation of the value where there is nothing to find (``null`` says what that means), at
         the same number of samples.

@@ -44,10 +44,7 @@ class Recorder:
         self._snapshot = -1
 
     def prepare(self) -> None:
-        """Let observables compile what they need, before the clock runs; of several processes one does it first.
-
-        The compiler's cache of a function is not safe against two processes that write it at once.
-        """
+        """Let observables compile what they need, before the clock runs; of several processes one does it for all."""
         observables = [strided.observable for strided in self.strides]
         said = "-".join([engine_digest(), *sorted(observable.name for observable in observables)])
         with first_alone(f"observables-{hashlib.sha256(said.encode()).hexdigest()[:24]}"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -88,8 +89,29 @@ class Histories:
         return ids, code, now, size
 
 
+class Followed(ABC):
+    """What is common to tables that are counted from the histories of agents."""
+
+    @property
+    @abstractmethod
+    def _histories(self) -> Histories:
+        """The histories from which they are counted."""
+
+    def begin(self) -> Kept:
+        """Nobody seen."""
+        return self._histories.begin()
+
+    def update(self, state: Kept, view: Any) -> Kept:
+        """Keep the states of the agents of a view."""
+        return self._histories.update(state, view)
+
+    def merge(self, state: Kept, other: Kept) -> Kept:
+        """Put two groups of agents together."""
+        return self._histories.merge(state, other)
+
+
 @dataclass(frozen=True)
-class Transitions:
+class Transitions(Followed):
     """How many agents went from which past to which state: a table (states ** history, states) a record."""
 
     fields: tuple[Binning, ...]
@@ -111,18 +133,6 @@ class Transitions:
         """Return the fields and the history."""
         return self._histories.described()
 
-    def begin(self) -> Kept:
-        """Nobody seen."""
-        return self._histories.begin()
-
-    def update(self, state: Kept, view: Any) -> Kept:
-        """Keep the states of the agents of a view."""
-        return self._histories.update(state, view)
-
-    def merge(self, state: Kept, other: Kept) -> Kept:
-        """Put two groups of agents together."""
-        return self._histories.merge(state, other)
-
     def close(self, state: Kept, view: Any) -> Table:
         """Count."""
         outside = sum(part["outside"] for part in state["moment"])
@@ -131,7 +141,7 @@ class Transitions:
 
 
 @dataclass(frozen=True)
-class Influences:
+class Influences(Followed):
     """How often a neighbour's past goes with an agent's next state: counts over the directed edges of a network.
 
     A table (target's pasts, source's pasts, states) a record. ``network`` names a relation of the scenario; its edges
@@ -153,6 +163,7 @@ class Influences:
 
     def prepare(self) -> None:
         """Compile."""
+        self._histories.prepare()
         one = np.zeros(1, np.int64)
         influences(one, one, one, one, one, (1, 1, 1))
 
@@ -162,18 +173,6 @@ class Influences:
             "counts_of": self.field.described(), "network": self.network, "source_history": self.source_history,
             "target_history": self.target_history,
         }  # fmt: skip
-
-    def begin(self) -> Kept:
-        """Nobody seen."""
-        return self._histories.begin()
-
-    def update(self, state: Kept, view: Any) -> Kept:
-        """Keep the states of the agents of a view."""
-        return self._histories.update(state, view)
-
-    def merge(self, state: Kept, other: Kept) -> Kept:
-        """Put two groups of agents together."""
-        return self._histories.merge(state, other)
 
     def close(self, state: Kept, view: Any) -> Table:
         """Count over the edges."""
