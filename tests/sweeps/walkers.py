@@ -17,6 +17,15 @@ def marker(number: int) -> Path:
     return Path(tempfile.gettempdir()) / f"simengine-walkers-{number}"
 
 
+def is_first(number: int) -> bool:
+    """Leave the marker; whether it was not there before, which is true in one process only."""
+    try:
+        marker(number).touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+
 @observable
 def mean_place(agents: Any) -> float:
     """Mean place."""
@@ -48,8 +57,7 @@ class Walkers(Scenario):
         agents.place[:] = draw.normal("start")
         if draw.uniform("luck")[0] < self.bad_luck:
             raise ValueError("no luck")
-        if self.deadly == 1 or (self.deadly > 1 and not marker(self.deadly).exists()):
-            marker(self.deadly).touch()
+        if self.deadly and (is_first(self.deadly) or self.deadly == 1):
             os.kill(os.getpid(), signal.SIGKILL)
 
     @update(agents)
