@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from simengine.errors import InputError, RunError, ScenarioError, SimengineError, StoreError
     from simengine.policies.answers import Asked, Policy
     from simengine.random.streams import AgentDraws
+    from simengine.relations import graphs as graphs
     from simengine.relations.chosen import Chosen, ChosenBy, Mates, Members, Owner
     from simengine.relations.everyone import Everyone
     from simengine.relations.matching import Matching
@@ -84,6 +85,7 @@ _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 _MODULES = {
     "diagnostics": "simengine.diagnostics",
     "designs": "simengine.sweeps.designs",
+    "graphs": "simengine.relations.graphs",
     "testing": "simengine.testing",
 }
 

@@ -104,7 +104,8 @@ def run(
         typer.Option(
             metavar="FILE",
             show_default=False,
-            help="A run file with snapshots: begin from its last one, with its parameters unless set here.",
+            help="A run file with snapshots: begin from its last one, with its parameters unless set here. "
+            "Or a graph for a network: acquaintances=karate.graphml (GraphML, GML or an edge list).",
             autocompletion=completing.left_to_the_shell,
         ),
     ] = None,
@@ -128,6 +129,7 @@ def run(
       simengine run --config long.toml --set noise=0.2
       simengine run my_model.py --snapshot-every 100 -o long.nc
       simengine run my_model.py --start long.nc --steps 500 -o longer.nc
+      simengine run degroot --start acquaintances=friends.csv
       simengine run schooling --set n_agents=1000000 --set box=700 --shards 4 --address auto
     """
     from simengine.cli.running import Request, perform

@@ -53,7 +53,7 @@ KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "shards": ("a whole number", _whole),
     "address": ("a text: 'host:port' or 'auto'", _is(str)),
     "out": ("a text: the path of a file", _is(str)),
-    "start": ("a text: the path of a run file", _is(str)),
+    "start": ("a text: the path of a run file, or a network and the file of a graph, name=FILE", _is(str)),
     "overwrite": ("true or false", _is(bool)),
     "progress": ("true or false", _is(bool)),
     "storage_order": (f"one of {', '.join(map(repr, STORAGE_ORDERS))}", lambda value: value in STORAGE_ORDERS),

@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simengine.errors import InputError, nearest
+from simengine.relations.graph_files import GraphFile, read
 
 if TYPE_CHECKING:
     from simengine.relations.network import Network
@@ -19,7 +21,7 @@ Array = NDArray[Any]
 MOST_AGENTS = 2**31 - 1
 FORMS = (
     "a networkx graph, an edge list of shape (edges, 2), a dict of source, target and edge fields, a scipy.sparse "
-    "matrix, or (indptr, indices)"
+    "matrix, (indptr, indices), or the path of a file with edges"
 )
 
 
@@ -102,6 +104,10 @@ def _parts(given: Any, network: Network, what: str) -> tuple[Any, Any, Mapping[s
     """Sources, targets, values by field and the number of nodes, as they were given."""
     if given is None:
         raise InputError(f"{what} is nothing; it is {FORMS}")
+    if isinstance(given, str | Path):
+        given = read(given)
+    if isinstance(given, GraphFile):
+        return _from_graph_file(given, network, what)
     if _is_networkx(given):
         return _from_networkx(given, network, what)
     if hasattr(given, "tocoo"):
@@ -129,6 +135,17 @@ def _parts(given: Any, network: Network, what: str) -> tuple[Any, Any, Mapping[s
         found = f"an array of shape {pairs.shape}" if pairs.ndim else f"a {type(given).__name__}"
         raise InputError(f"{what} is {found}; it is {FORMS}")
     return pairs[:, 0], pairs[:, 1], {}, None
+
+
+def _from_graph_file(graph: GraphFile, network: Network, what: str) -> tuple[Any, Any, Mapping[str, Any], int]:
+    if graph.directed and not network.directed:
+        raise InputError(f"{what} is directed; an undirected graph is expected")
+    fields = {name: values for name, values in graph.fields.items() if name in network.fields}
+    source, target = graph.source, graph.target
+    if network.directed and graph.directed is False:
+        source, target = np.concatenate([source, target]), np.concatenate([target, source])
+        fields = {name: np.concatenate([values, values]) for name, values in fields.items()}
+    return source, target, fields, len(graph.labels)
 
 
 def _is_networkx(given: Any) -> bool:

@@ -15,6 +15,7 @@ from simengine.compile.emit import is_reference
 from simengine.compile.state import State
 from simengine.errors import InputError, StoreError, nearest
 from simengine.relations.edges import Edges, read_edges
+from simengine.relations.graph_files import SUFFIXES
 from simengine.relations.network import Network
 from simengine.scenario.parameters import shown
 from simengine.scenario.population import NOBODY, Field, Population
@@ -55,12 +56,27 @@ def read(scenario: type[Scenario], start: Any) -> Start:
     if start is None:
         return Start()
     if isinstance(start, str | Path):
-        return _from_file(scenario, Path(start))
+        return _from_path(scenario, Path(start))
     if hasattr(start, "data_vars"):
         return _from_dataset(scenario, start, "dataset")
     if isinstance(start, Mapping):
         return _from_mapping(scenario, start)
-    raise InputError(f"start is a dict of arrays, a Dataset or a run file's path, not {type(start).__name__}")
+    raise InputError(
+        f"start is a dict of arrays and graphs, a Dataset or a run file's path, not {type(start).__name__}"
+    )
+
+
+def _from_path(scenario: type[Scenario], path: Path) -> Start:
+    """A run file, or a network's edges as ``acquaintances=karate.graphml``, in the folder where the text stands."""
+    networks = network_names(scenario)
+    place, given, file = str(path).partition("=")
+    name = Path(place).name
+    if given and name in networks:
+        return _from_mapping(scenario, {name: Path(place).parent / file})
+    if path.suffix != ".nc" and path.name.removesuffix(".gz").endswith(SUFFIXES):
+        known = ", ".join(f"{name}={path.name}" for name in networks) or "this scenario has none"
+        raise InputError(f"start: the graph {path.name} is for a network: {known}")
+    return _from_file(scenario, path)
 
 
 def _from_file(scenario: type[Scenario], path: Path) -> Start:
