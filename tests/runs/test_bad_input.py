@@ -160,7 +160,7 @@ STARTS = [
     ({"happy": [0, 1, 2]}, r"agents\.happy of agent 2 is 2; it holds booleans"),
     ({"friend": [1, 7]}, r"agents\.friend of agent 1 is 7, which is no id of agents"),
     ({"friend": [0.5, 1.0]}, r"agents\.friend of agent 0 is 0\.5; it holds 64-bit whole numbers"),
-    (np.ones(3), r"start is a dict of arrays, a Dataset or a run file's path, not ndarray"),
+    (np.ones(3), r"start is a dict of arrays and graphs, a Dataset or a run file's path, not ndarray"),
 ]
 
 
