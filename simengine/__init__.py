@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from simengine.relations.network import Network
     from simengine.relations.random import Random
     from simengine.relations.space import Space
+    from simengine.relations.window import Window
     from simengine.runs.api import run
     from simengine.runs.continuing import branch
     from simengine.runs.repeating import Comparison, rerun
@@ -64,6 +65,7 @@ _HOME = {
     "simengine.relations.network": ("Network",),
     "simengine.relations.random": ("Random",),
     "simengine.relations.space": ("Space",),
+    "simengine.relations.window": ("Window",),
     "simengine.runs.api": ("run",),
     "simengine.runs.continuing": ("branch",),
     "simengine.runs.repeating": ("Comparison", "rerun"),
@@ -117,6 +119,7 @@ __all__ = [
     "Simulation",
     "Space",
     "StoreError",
+    "Window",
     "at",
     "birth",
     "branch",

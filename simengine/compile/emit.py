@@ -92,7 +92,7 @@ def is_reference(declared: Field) -> bool:
 
 
 def chunked(
-    code: Lines, names: Names, population: Population, parallel: bool, scratch: Callable[[], None] | None = None
+    code: Code, names: Names, population: Population, parallel: bool, scratch: Callable[[], None] | None = None
 ) -> ExitStack:
     """Open the loop over the agents of a population: chunks over threads, slots inside."""
     stack = ExitStack()

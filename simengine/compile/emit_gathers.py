@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import ExitStack
 
 from simengine.compile.emit import (
     Function,
@@ -87,6 +88,40 @@ class GatherCall:
         self.needs_offset = self.needs_distance or "offset" in kinds
         self.fields_of_others = tuple(dict.fromkeys(a.name for a in seen if a.variable in self._packed))
 
+    @property
+    def of_others_alone(self) -> bool:
+        """Whether all it collects are totals of what each other adds, which depends on that other alone."""
+        kinds = {argument.kind if argument.kind != "field" else argument.at for argument in self.lowered.arguments}
+        return kinds <= {"accumulator", "other", "parameter", "step"} and all(
+            accumulator.additive and accumulator.dtype in {int, float}
+            for accumulator in self.gather.accumulators.values()
+        )
+
+    @property
+    def totals(self) -> dict[str, str]:
+        """The totals: what follows ``acc_`` in their variables, and the type of their arrays."""
+        return {
+            f"{name}_{component}": "float64" if accumulator.dtype is float else "int64"
+            for name, accumulator in self.gather.accumulators.items()
+            for component in range(accumulator.rows)
+        }
+
+    def contribute(self, code: Code) -> None:
+        """Emit what ``other`` adds, into the local variables of the accumulators."""
+        start_accumulators(code, self.gather)
+        arguments = argument_expressions(
+            self.lowered, self.names, self.gather.relation.source, self.populations, lambda a: a.variable
+        )
+        call_line(code, [result.variable for result in self.lowered.results], self.lowered.name, arguments)
+
+    def hand_over(self, code: Code) -> None:
+        """Emit the hand-over of accumulators that are plain local variables."""
+        store_accumulators(code, self.names, self.gather)
+
+    def each_agent(self, code: Code, parallel: bool) -> ExitStack:
+        """Open the loop over the agents that look."""
+        return chunked(code, self.names, self.gather.relation.source, parallel)
+
     def start(self, code: Code) -> None:
         """Emit the initial accumulators."""
         if not self.on_lanes:
@@ -122,7 +157,7 @@ class GatherCall:
     def store(self, code: Code) -> None:
         """Emit the hand-over to the arrays: the lanes of a total are added in a fixed tree."""
         if not self.on_lanes:
-            store_accumulators(code, self.names, self.gather)
+            self.hand_over(code)
             return
         total = self.names.imports("simengine.arrays.vector", "total")
         for result in self.lowered.results:

@@ -108,6 +108,23 @@ class GatherBody(Protocol):
     def add_up(self, code: Code) -> None:
         """Emit the sums of the lanes into local variables."""
 
+    @property
+    def of_others_alone(self) -> bool:
+        """Whether all it collects are totals of what each other adds, which depends on that other alone."""
+
+    @property
+    def totals(self) -> Mapping[str, str]:
+        """The totals: what follows ``acc_`` in their variables, and the type of their arrays."""
+
+    def contribute(self, code: Code) -> None:
+        """Emit what ``other`` adds, into the local variables of the accumulators."""
+
+    def hand_over(self, code: Code) -> None:
+        """Emit the hand-over of accumulators that are plain local variables."""
+
+    def each_agent(self, code: Code, parallel: bool) -> AbstractContextManager[Any]:
+        """Open the loop over the agents that look."""
+
 
 Body = Callable[[], None]
 

@@ -80,7 +80,8 @@ def _with_networkx(path: Path, suffix: str) -> GraphFile:
     names = {name for _, _, values in graph.edges(data=True) for name in values}
     fields = {}
     for name in sorted(names):
-        values: list[Any] = [value for _, _, value in graph.edges(data=name)]
+        edges: list[tuple[Any, Any, Any]] = list(graph.edges(data=name))
+        values = [value for _, _, value in edges]
         if all(isinstance(value, int | float) for value in values):
             fields[name] = np.array(values)
     return GraphFile(ends[:, 0], ends[:, 1], tuple(labels), fields, graph.is_directed())
