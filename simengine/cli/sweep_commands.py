@@ -11,7 +11,7 @@ from simengine.cli import completing, options
 from simengine.cli.commands import given
 from simengine.cli.options import whole
 
-SWEEP_KEYWORDS = ("steps", "every", "seed", "replicates", "address", "workers", "progress", "allow_changes")
+SWEEP_KEYWORDS = ("steps", "every", "seed", "start", "replicates", "address", "workers", "progress", "allow_changes")
 
 
 def sweep(
@@ -71,6 +71,16 @@ def sweep(
             metavar="DIR",
             show_default=False,
             help="The folder to write. By default SCENARIO-sweep-SEED.",
+            autocompletion=completing.left_to_the_shell,
+        ),
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            show_default=False,
+            help="A start state for all runs: a run file with snapshots, or a graph for a network: "
+            "acquaintances=karate.graphml.",
             autocompletion=completing.left_to_the_shell,
         ),
     ] = None,

@@ -100,6 +100,8 @@ def _extend(scenario: type[Scenario], path: Path, keywords: dict[str, Any], requ
         raise InputError("--dry-run says nothing about --extend: leave one of them out")
     if keywords.pop("overwrite", False):
         raise InputError("--force replaces the sweep, --extend adds to it: leave one of them out")
+    if keywords.pop("start", None) is not None:
+        raise InputError("--start is for a new sweep: runs that are added begin as those that are there")
     given = {name: keywords.pop(name) for name in ("design", "replicates") if name in keywords}
     manner_names = ("address", "workers", "progress", "allow_changes")
     manner = {name: keywords.pop(name) for name in manner_names if name in keywords}

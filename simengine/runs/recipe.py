@@ -119,7 +119,7 @@ class Recipe:
             return cls(
                 instance, int(attributes["seed"]), int(attributes["steps"]), int(attributes["every"]),
                 None if attributes["snapshot_every"] is None else int(attributes["snapshot_every"]),
-                _recalled_start(found, str(attributes["start"]), variables), checked(answering, instance),
+                recalled_start(found, str(attributes["start"]), variables), checked(answering, instance),
                 check_schedule(interventions, instance, int(attributes["steps"])),
             )  # fmt: skip
         except (InputError, ScenarioError):
@@ -143,7 +143,8 @@ def _instance(found: type[Scenario], attributes: Mapping[str, Any]) -> Scenario:
     return instance if all(instance.values[name] == recorded[name] for name in recorded) else found(recorded)
 
 
-def _recalled_start(scenario: type[Scenario], label: str, variables: Mapping[str, NDArray[Any]]) -> Start:
+def recalled_start(scenario: type[Scenario], label: str, variables: Mapping[str, NDArray[Any]]) -> Start:
+    """Return the start state that a file's start variables describe."""
     found = Start(label=label, edges=recalled_edges(scenario, variables))
     for name, population in scenario.declaration.populations.items():
         for field_name, declared in population.fields.items():

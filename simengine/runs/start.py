@@ -55,6 +55,8 @@ def read(scenario: type[Scenario], start: Any) -> Start:
     """Understand what the user gave as ``start``; ``InputError`` when it cannot be one."""
     if start is None:
         return Start()
+    if isinstance(start, Start):
+        return start
     if isinstance(start, str | Path):
         return _from_path(scenario, Path(start))
     if hasattr(start, "data_vars"):

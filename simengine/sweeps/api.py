@@ -29,6 +29,7 @@ def sweep(
     steps: int | None = None,
     every: int | None = None,
     seed: int = 0,
+    start: Any = None,
     out: str | Path | None = None,
     address: str | None = None,
     workers: int | None = None,
@@ -57,6 +58,9 @@ def sweep(
         Stride of the recorded observables in steps. By default only the first and the last step are recorded.
     seed
         With the parameters and the replicate, gives the seed of a run. 0 to 2**64 - 1.
+    start
+        A start state that all runs share, as in `simengine.run`; a graph of one's own for a network:
+        ``start={"acquaintances": "karate.graphml"}``.
     out
         The folder to write. If it holds the same sweep, what is missing is done. By default nothing stays on the disk.
     address
@@ -90,7 +94,7 @@ def sweep(
     manner = Manner.of(address, workers, progress)
     path = None if out is None else checked_folder(out)
     request = Request.of(
-        scenario, design, fixed, replicates=replicates, steps=steps, every=every, seed=seed
+        scenario, design, fixed, replicates=replicates, steps=steps, every=every, seed=seed, start=start
     )  # fmt: skip
     if path is not None:
         return swept(request, path, manner, overwrite=bool(overwrite))
@@ -285,6 +289,7 @@ def estimate(
     steps: int | None = None,
     every: int | None = None,
     seed: int = 0,
+    start: Any = None,
     address: str | None = None,
     workers: int | None = None,
     **fixed: Any,
@@ -298,7 +303,8 @@ def estimate(
 
     manner = Manner.of(address, workers, False)
     return estimated(
-        Request.of(scenario, design, fixed, replicates=replicates, steps=steps, every=every, seed=seed), manner
+        Request.of(scenario, design, fixed, replicates=replicates, steps=steps, every=every, seed=seed, start=start),
+        manner,
     )  # fmt: skip
 
 

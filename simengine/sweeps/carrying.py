@@ -19,6 +19,7 @@ from simengine.runs.recipe import changes_since, scenario_source
 from simengine.shards.ray_cluster import connect, processors
 from simengine.store.attributes import plain
 from simengine.sweeps.adaptive import Told
+from simengine.sweeps.beginning import NO_START, label, write_start
 from simengine.sweeps.checking import checked, design_of
 from simengine.sweeps.compaction import compact
 from simengine.sweeps.description import Description
@@ -74,7 +75,14 @@ def swept(
         crew.join_if_asked()
         if there is None:
             folder = stack.enter_context(
-                SweepFolder.create(path, description, request.design, request.replicates, overwrite)
+                SweepFolder.create(
+                    path,
+                    description,
+                    request.design,
+                    request.replicates,
+                    overwrite,
+                    fill=lambda folder: write_start(folder, request.scenario, request.start),
+                )
             )
         else:
             folder = stack.enter_context(locked(there))
@@ -161,6 +169,7 @@ def facts(description: Description) -> dict[str, Any]:
     said = {name: value for name, value in description.attributes.items() if name.startswith("parameter_")}
     said.pop("parameter_units", None)
     shared = {name: description.attributes.get(name) for name in ("scenario", "sweep_seed")}
+    shared["start"] = description.attributes.get("start", NO_START)
     found = {**shared, "steps": description.steps, "every": description.every, **said}
     return {name.removeprefix("parameter_"): plain(value) for name, value in found.items()}
 
@@ -332,7 +341,7 @@ def undertaken(request: Request, folder: SweepFolder, bar: SweepProgress) -> Und
     job = Job(
         scenario={name: said.get(name) for name in OF_A_SCENARIO}, fixed=dict(request.fixed), steps=request.steps,
         every=request.every, seed=request.seed, machine=machine(), folder=str(folder.path.absolute()),
-        sweep=sweep_id(folder.path),
+        sweep=sweep_id(folder.path), start=label(request.scenario, request.start),
     )  # fmt: skip
     return Undertaking(request.scenario, job, folder, folder.design.point, Portions(folder.missing()), bar)
 

@@ -37,7 +37,7 @@ def estimated(request: Request, manner: Manner) -> dict[str, Any]:
     """Do some runs, of points evenly spread over the design, and say what all of them would take."""
     points = len(request.design) if request.adaptive is None else request.adaptive.most_points
     known = points if points is not None else len(request.design)
-    runner = Runner(request.scenario, request.fixed, steps=request.steps, every=request.every)
+    runner = Runner(request.scenario, request.fixed, steps=request.steps, every=request.every, start=request.start)
     tried = np.unique(np.linspace(0, len(request.design) - 1, min(MOST_TRIED, len(request.design))).astype(int))
     # In an order whose first part is spread over the design, too.
     tried = tried[np.argsort([int(f"{place:b}"[::-1], 2) / (1 << place.bit_length()) for place in range(len(tried))])]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -69,9 +69,9 @@ class SweepFolder:
     @classmethod
     def create(
         cls, path: str | os.PathLike[str], description: Description, design: Design, replicates: int,
-        overwrite: bool = False,
+        overwrite: bool = False, fill: Callable[[Path], None] | None = None,
     ) -> SweepFolder:  # fmt: skip
-        """Make the folder of a new sweep and lock it.
+        """Make the folder of a new sweep and lock it; ``fill`` writes what else belongs into it.
 
         Raises
         ------
@@ -84,17 +84,18 @@ class SweepFolder:
         refuse_existing(path, overwrite)
         contents = Contents(new_id(), description, design, int(replicates), (len(design), int(replicates)))
 
-        def fill(folder: Path) -> None:
+        def lay_out(folder: Path) -> None:
             (folder / BATCHES).mkdir()
+            if fill is not None:
+                fill(folder)
             write_contents(folder, contents)
 
         with store_errors(f"write {path}"):
             if path.is_dir() and not any(path.iterdir()):
-                (path / BATCHES).mkdir()
-                write_contents(path, contents)
+                lay_out(path)
             else:
                 former = FolderLock(path) if path.is_dir() else None
-                make_folder_whole(path, fill)
+                make_folder_whole(path, lay_out)
                 if former is not None:
                     former.release()
         made = cls(path, contents)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from simengine.compile import target
@@ -12,10 +12,12 @@ from simengine.errors import InputError, nearest
 from simengine.runs import registry
 from simengine.runs.arguments import MOST_STEPS, shown_path, whole_number
 from simengine.runs.recipe import PARAMETER, Recipe, recall_scenario
+from simengine.runs.start import Start, implied, read
 from simengine.scenario.parameters import RUN_KEYWORDS, Parameter
 from simengine.scenario.scenario import Scenario
 from simengine.store.provenance import provenance
 from simengine.sweeps.adaptive import Adaptive, adaptive_from_json
+from simengine.sweeps.beginning import NO_START, check_start, label, read_start
 from simengine.sweeps.checking import checked, design_of
 from simengine.sweeps.description import Description
 from simengine.sweeps.design import Design
@@ -23,7 +25,7 @@ from simengine.sweeps.folder import SweepFolder
 from simengine.sweeps.grids import points as listed_points
 from simengine.sweeps.runner import layout_of_runs
 
-OF_ONE_RUN = ("seed", "start", "snapshot_every", "policies", "interventions", "every", "steps")
+OF_ONE_RUN = ("seed", "snapshot_every", "policies", "interventions", "every", "steps")
 """What a run file says and a sweep does not: what no run of a sweep has, or what the folder says by itself."""
 
 OF_A_SCENARIO = ("scenario", "scenario_module", "scenario_file", "scenario_source", "scenario_source_not_kept")
@@ -31,7 +33,7 @@ OF_A_SCENARIO = ("scenario", "scenario_module", "scenario_file", "scenario_sourc
 
 
 SWEEP_KEYWORDS = (
-    "design", "replicates", "steps", "every", "seed", "out", "address", "workers", "overwrite", "progress",
+    "design", "replicates", "steps", "every", "seed", "start", "out", "address", "workers", "overwrite", "progress",
 )  # fmt: skip
 """The keywords of `simengine.sweep`, for hints."""
 
@@ -48,6 +50,8 @@ class Request:
         The points to begin with; what proposes others, for an adaptive design.
     replicates, steps, every, seed
         As in `simengine.sweep`, with the scenario's own number of steps where none is given.
+    start
+        The start state that all runs share, where one was given.
     """
 
     scenario: type[Scenario]
@@ -58,11 +62,12 @@ class Request:
     steps: int
     every: int | None
     seed: int
+    start: Start = field(default_factory=Start)
 
     @classmethod
     def of(
         cls, scenario: Any, design: Any, fixed: Mapping[str, Any], *, replicates: int, steps: int | None,
-        every: int | None, seed: int,
+        every: int | None, seed: int, start: Any = None,
     ) -> Request:  # fmt: skip
         """Return what the user's words stand for.
 
@@ -77,9 +82,13 @@ class Request:
         steps = whole_number("steps", found.default_steps if steps is None else steps, 0, MOST_STEPS)
         every = None if every is None else whole_number("every", every, 1)
         seed = whole_number("seed", seed, 0, 2**64 - 1)
-        fixed = typed(found, fixed)
-        points, adaptive = begun(checked(design_of(design), found, fixed, replicates))
-        return cls(found, fixed, points, adaptive, replicates, steps, every, seed)
+        state, wanted = read(found, start), design_of(design)
+        swept = getattr(wanted, "names", ())
+        brought = {name: value for name, value in implied(found, state).items() if name not in swept}
+        fixed = typed(found, {**brought, **fixed})
+        points, adaptive = begun(checked(wanted, found, fixed, replicates))
+        check_start(found, state, fixed, points)
+        return cls(found, fixed, points, adaptive, replicates, steps, every, seed, state)
 
     @classmethod
     def recall(cls, folder: SweepFolder, scenario: Any = None, design: Any = None) -> Request:
@@ -107,14 +116,14 @@ class Request:
             raise InputError("design: the folder keeps the points; only what proposes them can be given again")
         return cls(
             found, fixed, points, adaptive, folder.replicates, description.steps, description.every,
-            int(said["sweep_seed"]),
+            int(said["sweep_seed"]), read_start(folder.path, found, str(said.get("start", NO_START))),
         )  # fmt: skip
 
     def recipe(self) -> Recipe:
         """Return the recipe of a run at the first point."""
         return Recipe.of(
             self.scenario, {**self.fixed, **self.design.point(0)}, seed=0, steps=self.steps, every=self.every or 1,
-            snapshot_every=None, start=None, policies=None, interventions=(),
+            snapshot_every=None, start=self.start, policies=None, interventions=(),
         )  # fmt: skip
 
     def description(self) -> Description:
@@ -136,7 +145,11 @@ class Request:
         }
         units = {name: parameter.unit for name, parameter in self._parameters.items() if name in shared}
         origin, volatile_origin = provenance(cpu_target=target.cpu_name())
-        stable |= {"parameter_units": units, "sweep_seed": self.seed} | origin
+        stable |= {
+            "parameter_units": units,
+            "sweep_seed": self.seed,
+            "start": label(self.scenario, self.start),
+        } | origin
         if recipe.scenario.time_step in swept:
             del stable["time_step"]
         strides = {strided.every for strided in self.scenario.declaration.observables if strided.every is not None}

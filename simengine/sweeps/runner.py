@@ -21,7 +21,7 @@ from simengine.runs.arguments import MOST_STEPS, whole_number
 from simengine.runs.engine import Engine
 from simengine.runs.layout import living, series
 from simengine.runs.recorder import Recorder, lasting
-from simengine.runs.start import check_sizes
+from simengine.runs.start import Start, check_sizes
 from simengine.scenario.observables import holds
 from simengine.scenario.scenario import Scenario
 from simengine.store.layout import STEP_OF, TIME, Layout, Variable
@@ -48,12 +48,15 @@ class Runner:
     every
         Stride of the records, in steps, as that of `simengine.run`. None: only step 0 and the last are recorded;
         observables that last from record to record still see the steps of their own stride.
+    start
+        The start state of every run, in place of the scenario's own; its parameters are among those that are fixed.
     """
 
     def __init__(
-        self, scenario: type[Scenario], fixed: Mapping[str, Any], *, steps: int, every: int | None = None
-    ) -> None:
-        self.scenario, self.fixed = scenario, dict(fixed)
+        self, scenario: type[Scenario], fixed: Mapping[str, Any], *, steps: int, every: int | None = None,
+        start: Start | None = None,
+    ) -> None:  # fmt: skip
+        self.scenario, self.fixed, self.start = scenario, dict(fixed), start
         self.steps = whole_number("steps", steps, 0, MOST_STEPS)
         self.every = None if every is None else whole_number("every", every, 1)
         self._swept: frozenset[str] | None = None
@@ -139,7 +142,7 @@ class Runner:
         scenario = self._at(point)
         shape = shape_of(scenario)
         # An engine whose run fails is not kept.
-        engine = Engine(scenario, seed, 1, after=self._kept.pop(shape, None))
+        engine = Engine(scenario, seed, 1, self.start, after=self._kept.pop(shape, None))
         rows = self._rows = self._rows or _Rows(self.layout)
         rows.begin()
         recorder = Recorder(engine, rows, self.every, None) if self.every else _Ends(engine, rows, self.steps)

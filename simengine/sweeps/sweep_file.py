@@ -74,6 +74,7 @@ KEYS: dict[str, Allowed] = {
     "steps": WHOLE,
     "every": WHOLE,
     "seed": WHOLE,
+    "start": ("a text: the path of a run file, or a network and the file of a graph, name=FILE", _is(str)),
     "workers": WHOLE,
     "out": ("a text: the path of a folder", _is(str)),
     "address": ("a text: the address of a Ray cluster", _is(str)),
@@ -84,6 +85,7 @@ KEYS: dict[str, Allowed] = {
     "points": ("tables, [[points]], or one of columns, [points]", _is(dict, list)),
     "sample": ("a table: [sample]", _is(dict)),
 }
+PATHS = ("out", "start")
 DESIGNS = ("grid", "points", "sample")
 TABLES = ("scenario", "parameters", *DESIGNS)
 METHODS: dict[str, tuple[Callable[..., Design | Adaptive], dict[str, Allowed]]] = {
@@ -125,8 +127,9 @@ def read_sweep_file(path: str | Path, scenario: Any = None, *, needs_design: boo
         with file.located("", key):
             _check_key(key, value)
     found = {key: value for key, value in file.said.items() if key not in TABLES}
-    if "out" in found:
-        found["out"] = str(file.path.parent / found["out"])
+    for name in PATHS:
+        if name in found:
+            found[name] = str(file.path.parent / found[name])
     with file.located("", "scenario"):
         chosen = file.scenario() if scenario is None else scenario
         cls = registry.find(chosen)

@@ -19,6 +19,7 @@ from simengine.store.attributes import to_json
 from simengine.store.layout import Layout
 from simengine.store.provenance import provenance
 from simengine.sweeps.batches import BatchRecord, write_batch
+from simengine.sweeps.beginning import NO_START, read_start
 from simengine.sweeps.identity import sweep_id
 from simengine.sweeps.outcomes import Outcome
 from simengine.sweeps.portions import Keys
@@ -40,6 +41,8 @@ class Job:
         Versions and machine type that a result depends on, of the process that began.
     folder, sweep
         Where it is written, and its identity: another machine may have another folder of that path, or none.
+    start
+        What the sweep calls the start state that all runs share; it is read from the folder.
     """
 
     scenario: Mapping[str, Any]
@@ -50,12 +53,14 @@ class Job:
     machine: Mapping[str, Any]
     folder: str
     sweep: str
+    start: str = NO_START
 
     @property
     def identity(self) -> str:
         """A hash of everything that a worker prepares for."""
         said = [
             dict(self.scenario), dict(self.fixed), self.steps, self.every, self.seed, dict(self.machine), self.sweep,
+            self.start,
         ]  # fmt: skip
         return hashlib.sha256(to_json(said).encode()).hexdigest()
 
@@ -84,7 +89,8 @@ class Worker:
     def __init__(self, job: Job, scenario: type[Scenario] | None = None) -> None:
         self.job = job
         found = recall_scenario(job.scenario, "the sweep") if scenario is None else scenario
-        self.runner = Runner(found, job.fixed, steps=job.steps, every=job.every)
+        start = read_start(Path(job.folder), found, job.start)
+        self.runner = Runner(found, job.fixed, steps=job.steps, every=job.every, start=start)
         self._prepared: set[tuple[Any, ...]] = set()
 
     def prepare(self, points: Sequence[Mapping[str, Any]]) -> None:

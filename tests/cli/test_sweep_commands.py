@@ -215,7 +215,7 @@ def test_the_shell_offers_parameters_for_a_grid_and_folders_for_status(
         return capsys.readouterr().out.splitlines()
 
     assert offered("simengine sweep walkers.py --grid dr") == ["drift=", "drift=0.0"]
-    assert offered("simengine sweep wa") == ["walkers.py"]
+    assert offered("simengine sweep wal") == ["walkers.py"]
     assert offered("simengine status ") == ["half", "whole"]
     assert offered("simengine resume ") == ["half"]
     assert "sweep" in offered("simengine s")

@@ -36,6 +36,7 @@ def test_every_keyword_of_a_sweep_is_an_entry(write: Any, tmp_path: Path) -> Non
     found = read_sweep_file(
         write(
             'scenario = "schooling"\nreplicates = 3\nsteps = 20\nevery = 5\nseed = 9\nout = "results/a"\n'
+            'start = "results/begun.nc"\n'
             'address = "auto"\nworkers = 2\noverwrite = true\nprogress = false\n'
             '[parameters]\nspeed = 2\nmill_radius = "none"\nregime = "swarm"\n'
             '[grid]\nnoise = "0:1:11"\nn_agents = [50, 100]\nbox = ["none", 25.0]\n'
@@ -44,6 +45,7 @@ def test_every_keyword_of_a_sweep_is_an_entry(write: Any, tmp_path: Path) -> Non
     assert found.pop("design") == designs.grid(noise=[i / 10 for i in range(11)], n_agents=[50, 100], box=[None, 25.0])
     assert found == {
         "scenario": "schooling", "replicates": 3, "steps": 20, "every": 5, "seed": 9,
+        "start": str(tmp_path / "results/begun.nc"),
         "out": str(tmp_path / "results/a"), "address": "auto", "workers": 2, "overwrite": True, "progress": False,
         "speed": 2, "mill_radius": None, "regime": "swarm",
     }  # fmt: skip
