@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import xarray
 
 COMPANIONS = ("_standard_error", "_null_mean", "_null_sd")
+FLAGS = "_flags"
 PARAMETER = "parameter_"
 
 Document = dict[str, Any]
@@ -94,7 +95,7 @@ def observables(dataset: xarray.Dataset) -> dict[str, Document]:
     for key, variable in dataset.data_vars.items():
         name = str(key)
         if variable.dims[:1] != ("time",) or any(
-            name.removesuffix(end) in dataset for end in COMPANIONS if name.endswith(end)
+            name.removesuffix(end) in dataset for end in (*COMPANIONS, FLAGS) if name.endswith(end)
         ):
             continue
         said: Document = {
@@ -102,6 +103,7 @@ def observables(dataset: xarray.Dataset) -> dict[str, Document]:
             "last": None,
             "standard_error": None,
             "mean_of_second_half": None,
+            "flags": _flags(dataset.get(f"{name}{FLAGS}")),
             "unit": str(variable.attrs.get("units", "")),
             "long_name": str(variable.attrs.get("long_name", "")),
         }
@@ -114,6 +116,19 @@ def observables(dataset: xarray.Dataset) -> dict[str, Document]:
                 said["standard_error"] = float(dataset[f"{name}_standard_error"].values[-1])
         found[name] = said
     return found
+
+
+def _flags(variable: xarray.DataArray | None) -> list[str]:
+    """The names of the bits that are set in any of the records."""
+    if variable is None or "flag_masks" not in variable.attrs:
+        return []
+    import numpy as np
+
+    seen = int(np.bitwise_or.reduce(variable.values.ravel())) if variable.size else 0
+    words = str(variable.attrs.get("flag_meanings", "")).split()
+    return [
+        word for word, mask in zip(words, np.atleast_1d(variable.attrs["flag_masks"]), strict=True) if seen & int(mask)
+    ]
 
 
 def show(said: Mapping[str, Any], as_json: bool) -> None:
@@ -140,8 +155,11 @@ def show(said: Mapping[str, Any], as_json: bool) -> None:
     paragraph(page, "")
     table(page, "Run", ("", ""), rows)
     right = ("last", "mean of second half")
+    doubts = [(name, ", ".join(facts["flags"])) for name, facts in said["observables"].items() if facts["flags"]]
     listed = [_observable_row(name, facts) for name, facts in said["observables"].items()]
     table(page, "Observables", ("name", *right, "unit", "long name"), listed, right)
+    if doubts:
+        table(page, "Reasons to doubt", ("name", "flags at some record"), doubts)
     paragraph(page, f'Open it with: xarray.open_dataset("{said["file"]}")')
 
 

@@ -67,8 +67,11 @@ def test_a_run_is_one_document(model, capsys):
     assert found.pop("bytes") == Path("still-18446744073709551615.nc").stat().st_size
     for key in ("wall_seconds", "starting_seconds", "agent_steps_per_second"):
         assert found.pop(key) > 0
-    nothing = {"standard_error": None, "unit": "1", "long_name": "nothing", "last": None, "mean_of_second_half": None}
-    middle = {"standard_error": 0.5, "unit": "m", "long_name": "Where they are", "last": 4, "mean_of_second_half": 4}
+    unmeasured = {"last": None, "standard_error": None, "mean_of_second_half": None}
+    nothing = {"unit": "1", "long_name": "nothing", "flags": []} | unmeasured
+    middle = {"unit": "m", "long_name": "Where they are", "flags": []} | {
+        "last": 4, "standard_error": 0.5, "mean_of_second_half": 4
+    }  # fmt: skip
     assert found == {
         "file": "still-18446744073709551615.nc", "scenario": "Still", "summary": "Nobody moves.", "seed": 2**64 - 1,
         "parameters": {"n_agents": 3, "limit": None}, "steps": 4, "stop_reason": "steps", "populations": {"agents": 3},
@@ -140,3 +143,16 @@ def test_nothing_but_the_document_is_on_the_standard_output(model):
 def test_numbers_that_json_has_not_are_null():
     given = {"a": math.nan, "b": [math.inf, 1.5], "c": np.float64("nan"), 3: np.arange(2), "e": Path("x"), "f": True}
     assert jsonable(given) == {"a": None, "b": [None, 1.5], "c": None, "3": [0, 1], "e": "x", "f": True}
+
+
+def test_reasons_to_doubt_an_entropy_are_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ("run", "voter", "--set", "n_agents=20", "--steps", 2, "--out", "v.nc")
+    found = document(capsys, *words)["observables"]
+    assert "opinion_entropy_flags" not in found
+    assert "few_samples" in found["opinion_entropy"]["flags"]
+    assert found["share_of_one"]["flags"] == []
+    assert main([*map(str, words), "--force"]) == 0
+    printed = capsys.readouterr().out
+    assert "Reasons to doubt" in printed
+    assert "few_samples" in printed
