@@ -214,7 +214,7 @@ def _seen(points: Array, name: str) -> str:
         seen = int(np.count_nonzero(counts))
         return f"{name} (labels, {seen} states{f', {once} of them seen once' if once else ''})"
     numbers = np.asarray(points, dtype=np.float64)
-    held, repeated = margins.atom_share(numbers), margins.repeated_share(numbers)
+    held, repeated = margins.shares(numbers)
     size = "numbers" if points.shape[1] == 1 else f"vectors of {points.shape[1]}"
     words = [
         size,

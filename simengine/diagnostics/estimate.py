@@ -245,7 +245,7 @@ def doubted(estimate: Estimate, *names: str | None) -> Estimate:
 
 def checked_unit(unit: str) -> str:
     """Return ``unit`` if it is "nat" or "bit"."""
-    if unit not in (NAT, BIT):
+    if not isinstance(unit, str) or unit not in (NAT, BIT):
         raise InputError(f"unit is {unit!r}{nearest(str(unit), (NAT, BIT))}; allowed: nat and bit")
     return unit
 

@@ -35,6 +35,9 @@ FLAGS: Mapping[str, str] = MappingProxyType(
         "common_component": "all directions share a large common part; see the centred value",
         "no_heading": "agents that stand still have no heading; they are left out",
         "cascade": "what actions tell of the state cannot be told from chance; those who watch learn nothing",
+        "series_end": "too near an end of the series for what it is compared with; there is no value",
+        "no_number": "a value is not a number, infinite, or too large for sums of its powers",
+        "itself": "one and the same on both sides of a pair; there is no value",
     }
 )
 """By name: one sentence that a user can act on. New ones come last: files keep flags as bits in this order."""

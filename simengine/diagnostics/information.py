@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simengine.diagnostics import checks
 from simengine.diagnostics.continuous import margins
 from simengine.diagnostics.continuous.atoms import atom_aware_mutual_information
 from simengine.diagnostics.continuous.conditional import (
@@ -43,7 +44,7 @@ from simengine.diagnostics.continuous.mutual import (
     neighbour_mutual_information,
 )
 from simengine.diagnostics.counts.entropies import ESTIMATORS as COUNTED
-from simengine.diagnostics.counts.entropies import entropy_from_counts
+from simengine.diagnostics.counts.entropies import MOST_STATES, entropy_from_counts
 from simengine.diagnostics.counts.information import (
     conditional_entropy_of_symbols,
     joint_entropy_of_symbols,
@@ -96,13 +97,15 @@ def entropy(
         If samples or options are no good.
     """
     checked_unit(unit)
+    _check_name(estimator, "entropy")
+    checks.truth(whiten, "whiten")
+    options = Options(k, correct=correct, reliability=reliability, queries=queries, seed=seed, threads=threads)
     if (x is None) == (counts is None):
         raise InputError("entropy takes either samples x or counts=, one of the two")
     if counts is not None:
         name = _GRASSBERGER if estimator == AUTO else estimator
         return entropy_from_counts(counts, estimator=name, states=states, unit=unit)
     blocks, outside = _binned(samples(x, data=data, dim=dim, components=components, names=("x",)), ("x",), bins, range)
-    options = Options(k, correct=correct, reliability=reliability, queries=queries, seed=seed, threads=threads)
 
     def of_numbers(name: str, points: Array) -> Estimate:
         found = choose(
@@ -183,10 +186,11 @@ def mutual_information(
         If samples or options are no good.
     """
     checked_unit(unit)
-    found = samples(x, y, data=data, dim=dim, components=components, names=("x", "y"))
-    blocks, outside = _binned(found, ("x", "y"), bins, range)
+    _check_name(estimator, "mutual_information")
     options = Options(k, scale, correct, reliability, queries, shuffles, seed, threads)
     sizes = _sizes(states, 2)
+    found = samples(x, y, data=data, dim=dim, components=components, names=("x", "y"))
+    blocks, outside = _binned(found, ("x", "y"), bins, range)
     return _together([_mutual(a, b, estimator, sizes, options) for a, b in blocks], blocks, outside).to(unit)
 
 
@@ -211,11 +215,12 @@ def conditional_mutual_information(
         null of ``shuffles`` permutes x among neighbours in ``given``.
     """
     checked_unit(unit)
+    _check_name(estimator, "conditional_mutual_information")
+    options = Options(k, scale, correct, reliability, queries, shuffles, seed, threads)
+    sizes = _sizes(states, 3)
     names = ("x", "y", "given")
     found = samples(x, y, given, data=data, dim=dim, components=components, names=names)
     blocks, outside = _binned(found, names, bins, range)
-    options = Options(k, scale, correct, reliability, queries, shuffles, seed, threads)
-    sizes = _sizes(states, 3)
     estimates = [_conditional(a, b, c, estimator, sizes, options) for a, b, c in blocks]
     return _together(estimates, blocks, outside).to(unit)
 
@@ -227,6 +232,8 @@ def joint_entropy(
 ) -> Estimate:  # fmt: skip
     """Estimate the entropy of several variables together, all of labels or all of numbers; see :func:`entropy`."""
     checked_unit(unit)
+    _check_name(estimator, "joint_entropy")
+    Options(k, reliability=reliability, seed=seed)
     if not variables:
         raise InputError("joint_entropy needs at least one variable")
     names = tuple(f"variable {number}" for number, _ in enumerate(variables))
@@ -256,6 +263,8 @@ def conditional_entropy(
     biases do not add up, each as :func:`entropy` and :func:`mutual_information` take it ("auto" only).
     """
     checked_unit(unit)
+    _check_name(estimator, "conditional_entropy")
+    Options(k, reliability=reliability, seed=seed)
     names = ("x", "given")
     found = samples(x, given, data=data, dim=dim, components=components, names=names)
     blocks, outside = _binned(found, names, bins, range)
@@ -407,11 +416,17 @@ def _fractions(*_: Array) -> Estimate:
 def _sizes(states: Any, variables: int) -> list[int | None] | None:
     if states is None:
         return None
-    if np.ndim(states) == 0:
-        return [states] * variables
-    if len(states) != variables:
-        raise InputError(f"states has {len(states)} numbers; expected one, or {variables}, one for each variable")
-    return list(states)
+    several = isinstance(states, list | tuple | np.ndarray)
+    sizes = list(states) if several else [states] * variables
+    if len(sizes) != variables:
+        raise InputError(f"states has {len(sizes)} numbers; expected one, or {variables}, one for each variable")
+    return [None if one is None else checks.whole(one, "states", 1, MOST_STATES) for one in sizes]
+
+
+def _check_name(estimator: Any, what: str) -> None:
+    """Refuse what cannot be the name of an estimator; which names fit depends on the data."""
+    if not isinstance(estimator, str):
+        raise InputError(f"{what}: estimator is {estimator!r}; expected the name of one")
 
 
 def _binned(blocks: Blocks, names: tuple[str, ...], bins: Any, range: Any) -> tuple[Blocks, bool]:

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simengine.errors import InputError, nearest
+from simengine.scenario.parameters import shown
 
 if TYPE_CHECKING:
     import xarray
@@ -70,6 +71,9 @@ def samples(
     if not variables:
         raise InputError("there is no variable to read")
     words = _words(names, len(variables))
+    dim = _checked_dims(dim, "dim")
+    if components is not None and not isinstance(components, str | int):
+        raise InputError(f"components is {components!r}; expected the name of one dim")
     read = [_read(variable, data, word) for variable, word in zip(variables, words, strict=True)]
     named = " and ".join(f"{name}=" for name, given in (("dim", dim), ("components", components)) if given is not None)
     aligned, dims, coords = _aligned(
@@ -85,6 +89,7 @@ def series(
 ) -> Blocks:  # fmt: skip
     """Return variables as blocks (*batch, m, T) of m realisations of T steps; see :func:`samples`."""
     words = _words(names, len(variables))
+    dim, pool = _checked_dims(dim, "dim"), _checked_dims(pool, "pool")
     read = [_read(variable, data, word) for variable, word in zip(variables, words, strict=True)]
     named = " and ".join(f"{name}=" for name, given in (("dim", dim), ("pool", pool)) if given is not None)
     aligned, dims, coords = _aligned(
@@ -94,36 +99,60 @@ def series(
     return _finished(arrays, words, dims, coords, discrete, "steps", -1)
 
 
-def _listed(dims: Dims) -> list[str]:
-    return [] if dims is None else [dims] if isinstance(dims, str) else list(dims)
+def _checked_dims(dims: Any, word: str) -> Any:
+    """Return a name, a list of names, or None."""
+    if dims is None or isinstance(dims, str | int):
+        return dims
+    if not isinstance(dims, list | tuple) or not all(isinstance(one, str | int) for one in dims):
+        raise InputError(f"{word} is {dims!r}; expected the name of a dim, or a list of names")
+    return list(dims)
+
+
+def _check_data(data: Any) -> None:
+    """Refuse what no variable can be read from, even where none is."""
+    import xarray
+
+    if data is not None and not isinstance(data, xarray.Dataset | str | Path):
+        raise InputError(f"data is a {type(data).__name__}; expected a Dataset, or the path of a run file")
+
+
+def _listed(dims: Any) -> list[Any]:
+    return [] if dims is None else dims if isinstance(dims, list) else [dims]
 
 
 def _words(names: Sequence[str], count: int) -> list[str]:
     return list(names) if names else ["data"] if count == 1 else ["x", "y", "z", "w"][:count]
 
 
+def named(variable: Any, data: Any, word: str) -> Any:
+    """Return a variable as it is, or, of a text, the variable of ``data`` with that name."""
+    _check_data(data)
+    if not isinstance(variable, str):
+        return variable
+    if data is None:
+        raise InputError(f"{word} is the text {variable!r}, the name of a variable: data= must say of which file")
+    return _variable(variable, data)
+
+
 def _read(variable: Any, data: Any, word: str) -> Any:
-    """An array or DataArray; a text is a variable of ``data``."""
+    """An array or DataArray."""
     import xarray
 
-    if isinstance(variable, xarray.Dataset):
-        raise InputError(f"{word} is a Dataset; give one of its variables: {', '.join(map(str, variable.data_vars))}")
-    if isinstance(variable, xarray.DataArray):
-        return variable
-    if isinstance(variable, str):
-        if data is None:
-            raise InputError(f"{word} is the text {variable!r}, the name of a variable: data= must say of which file")
-        return _variable(variable, data)
-    return _as_array(variable, word)
+    found = named(variable, data, word)
+    return found if isinstance(found, xarray.DataArray) else as_array(found, word)
 
 
-def _as_array(values: Any, word: str) -> Array:
+def as_array(values: Any, word: str) -> Array:
     """Return values as an array; ``InputError`` for what is none, and for what hides some of its values."""
+    if hasattr(values, "data_vars"):
+        raise InputError(f"{word} is a Dataset; give one of its variables: {', '.join(map(str, values.data_vars))}")
     if np.ma.is_masked(values):
         raise InputError(f"{word} has masked values; leave them out")
     try:
         return np.asarray(values)
     except (TypeError, ValueError) as error:
+        if "inhomogeneous" in str(error):
+            raise InputError(f"{word} has rows of different lengths; expected an array") from None
         raise InputError(f"{word} cannot be made an array: {error}".split("\n")[0]) from None
 
 
@@ -132,8 +161,6 @@ def _variable(name: str, data: Any) -> xarray.DataArray:
 
     if isinstance(data, xarray.Dataset):
         return _named(data, name, "the Dataset")
-    if not isinstance(data, str | Path):
-        raise InputError(f"data is a {type(data).__name__}; expected a Dataset, or the path of a run file")
     path = Path(data)
     try:
         with xarray.open_dataset(path) as dataset:
@@ -167,7 +194,7 @@ def _aligned(
     for name in apart:
         if not any(name in one.dims for one in read if isinstance(one, xarray.DataArray)):
             known = sorted({str(dim) for one in read if isinstance(one, xarray.DataArray) for dim in one.dims})
-            raise InputError(f"no variable has a dim {name!r}{nearest(name, known)}; they have {', '.join(known)}")
+            raise InputError(f"no variable has a dim {name!r}{nearest(str(name), known)}; they have {', '.join(known)}")
     if not all(labelled):
         plain = ", ".join(word for word, named in zip(words, labelled, strict=True) if not named)
         raise InputError(f"{plain}: a plain array beside DataArrays; give all of them with names, or none")
@@ -186,6 +213,8 @@ def _aligned(
     sizes = {dim: size for array in broadcast for dim, size in array.sizes.items()}
     found = []
     for array in broadcast:
+        # Where one was selected of what runs along a dim of others, it goes with each of these.
+        array = array.drop_vars([dim for dim in batch if dim in array.coords and dim not in array.dims])
         array = array.expand_dims({dim: sizes[dim] for dim in batch if dim not in array.dims})
         found.append(array.transpose(*batch, *array.dims[-2:]).to_numpy())
     coords = {dim: array.coords[dim] for array in broadcast for dim in batch if dim in array.coords}
@@ -201,7 +230,7 @@ def _chosen_dims(array: xarray.DataArray, dims: Dims, besides: Sequence[Hashable
         raise InputError(
             f"{word} has the dims {', '.join(left) or 'none'}: dim= must say along which of them it is read"
         )
-    names = [dims] if isinstance(dims, str | int) else list(dims)
+    names = _listed(dims)
     if not names or len(set(names) | set(besides)) < len(names) + len(set(besides)):
         said = ", ".join(map(str, names)) or "no dim"
         raise InputError(f"{word} is read along {said}; expected different dims, at least one")
@@ -216,7 +245,7 @@ def _columns(array: xarray.DataArray, dim: Dims, components: str | None, word: s
     """Arrange a DataArray as (*batch, sample, component)."""
     inner = components
     if inner is None:
-        read = [dim] if isinstance(dim, str) else dim or ()
+        read = _listed(dim)
         known = [str(one) for one in array.dims if COMPONENTS.fullmatch(str(one)) and one not in read]
         inner = known[0] if len(known) == 1 else None
     if inner is not None and inner not in array.dims:
@@ -231,9 +260,7 @@ def _columns(array: xarray.DataArray, dim: Dims, components: str | None, word: s
 
 def _rows(array: xarray.DataArray, dim: Dims, pool: Dims, word: str) -> xarray.DataArray:
     """Arrange a DataArray as (*batch, realisation, time)."""
-    pooled = (
-        [] if pool is None else [name for name in ([pool] if isinstance(pool, str) else pool) if name in array.dims]
-    )
+    pooled = [name for name in _listed(pool) if name in array.dims]
     chosen = _chosen_dims(array, dim, pooled, word)
     if len(chosen) != 1:
         raise InputError(f"{word}: a series runs along one dim, not along {', '.join(chosen)}")
@@ -268,7 +295,10 @@ def _finished(
     if len(set(lengths.values())) > 1:
         said = ", ".join(f"{word} {count}" for word, count in lengths.items())
         raise InputError(f"the numbers of {what} differ: {said}")
-    if any(0 in array.shape[-2:] for array in arrays):
+    if axis == -1 and len({array.shape[-2] for array in arrays}) > 1:
+        said = ", ".join(f"{word} {array.shape[-2]}" for word, array in zip(words, arrays, strict=True))
+        raise InputError(f"the numbers of realisations differ: {said}")
+    if any(0 in array.shape for array in arrays):
         raise InputError(f"{words[0]} is empty: there are no {what}")
     try:
         batch = np.broadcast_shapes(*(array.shape[:-2] for array in arrays))
@@ -286,7 +316,7 @@ def is_discrete(array: Array) -> bool:
 
 def checked_values(array: Any, word: str, discrete: bool | None = None) -> Array:
     """Return an array of good values: float64 if continuous; see :func:`samples`."""
-    array = _as_array(array, word)
+    array = as_array(array, word)
     if array.dtype.kind not in "biufUSO":
         raise InputError(f"{word} holds {array.dtype}; expected numbers or labels")
     if array.dtype.kind == "O" and not all(isinstance(one, str) for one in array.ravel().tolist()):
@@ -308,9 +338,10 @@ def checked_values(array: Any, word: str, discrete: bool | None = None) -> Array
 
 def checked_counts(counts: Any, word: str = "counts") -> NDArray[np.int64]:
     """Return counts as int64: whole, not negative, at least one-dimensional."""
-    array = _as_array(counts, word)
+    array = as_array(counts, word)
     if array.ndim == 0 or array.size == 0:
-        raise InputError(f"{word} is empty; expected how often each state was seen, shape (K,) or (..., K)")
+        given = "empty" if array.ndim else shown(counts)
+        raise InputError(f"{word} is {given}; expected how often each state was seen, shape (K,) or (..., K)")
     whole = array.dtype.kind in "biu" or (array.dtype.kind == "f" and bool((array == np.floor(array)).all()))
     if not whole:
         raise InputError(f"{word} holds {array.dtype} that are no whole numbers; counts are whole")

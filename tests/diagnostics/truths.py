@@ -77,6 +77,30 @@ DISCRETE_ENTROPIES = listed(
 )
 
 
+def renyi_of(p: Array, order: float) -> float:
+    """ln(sum p^q) / (1 - q)."""
+    return math.log(float((p**order).sum())) / (1.0 - order)
+
+
+def tsallis_of(p: Array, order: float) -> float:
+    """(1 - sum p^q) / (q - 1)."""
+    return (1.0 - float((p**order).sum())) / (order - 1.0)
+
+
+def _generalised(word: str, value: Callable[[Array, float], float], order: float) -> dict[str, Truth]:
+    """The same laws with another entropy."""
+    return listed(
+        *(
+            Truth(f"{name}, order {order:g}", case.sample, value(case.info["probabilities"], order), word, case.info)
+            for name, case in DISCRETE_ENTROPIES.items()
+        )
+    )
+
+
+RENYI = {order: _generalised("Renyi entropy", renyi_of, order) for order in (0.5, 2.0, 3.0)}
+TSALLIS = {order: _generalised("Tsallis entropy", tsallis_of, order) for order in (0.5, 2.0)}
+
+
 def mutual_information_of(table: Array) -> float:
     """I(X; Y) of a joint probability table of two axes."""
     return entropy_of(table.sum(axis=1)) + entropy_of(table.sum(axis=0)) - entropy_of(table)
@@ -107,6 +131,25 @@ DISCRETE_INFORMATIONS = listed(
     _table("even 5 x 5", np.ones((5, 5)), mutual_information_of, "discrete MI"),
     _table("uneven apart", np.outer(2.0 ** -np.arange(4), 2.0 ** -np.arange(4)), mutual_information_of, "discrete MI"),
 )
+
+
+def conditional_entropy_of(table: Array) -> float:
+    """H(X | Y) of a joint probability table of two axes."""
+    return entropy_of(table) - entropy_of(table.sum(axis=0))
+
+
+def _revalued(value: Callable[[Array], float], quantity: str) -> dict[str, Truth]:
+    """The same tables with another quantity."""
+    return listed(
+        *(
+            Truth(name, case.sample, value(case.info["probabilities"]), quantity, case.info)
+            for name, case in DISCRETE_INFORMATIONS.items()
+        )
+    )
+
+
+JOINT_ENTROPIES = _revalued(entropy_of, "joint entropy")
+CONDITIONAL_ENTROPIES = _revalued(conditional_entropy_of, "conditional entropy")
 DISCRETE_CONDITIONALS = listed(
     _table("random 4 x 5 x 3", _WEIGHTS.reshape(4, 5, 3), conditional_information_of, "discrete CMI"),
     _table("noisy xor", np.array([[[.45, .05], [.05, .45]], [[.05, .45], [.45, .05]]]), conditional_information_of,
@@ -171,6 +214,10 @@ def _of_scipy(name: str, law: Any) -> Truth:
     )
 
 
+def _in_cube(name: str, d: int) -> Truth:
+    return Truth(name, lambda n, seed: (generator(seed).random((n, d)),), 0.0, "differential entropy")
+
+
 DIFFERENTIAL_ENTROPIES = listed(
     _gaussian_entropy("normal 1-D", np.eye(1) * 4.0),
     _gaussian_entropy("normal 2-D", np.array([[1.0, 0.9], [0.9, 1.0]])),
@@ -182,6 +229,8 @@ DIFFERENTIAL_ENTROPIES = listed(
     _of_scipy("uniform", stats.uniform(2.0, 3.0)),
     _of_scipy("exponential", stats.expon(scale=0.5)),
     _of_scipy("lognormal", stats.lognorm(0.7)),
+    _in_cube("uniform square", 2),
+    _in_cube("uniform cube", 3),
 )
 
 
@@ -212,6 +261,26 @@ DIVERGENCES = listed(
     _two("PSI, equal laws", _P, _P, 0.0, "stability index"),
     _two("Hellinger, 8 states", _P, _Q, math.sqrt(0.5 * ((np.sqrt(_P) - np.sqrt(_Q)) ** 2).sum()), "Hellinger"),
     _two("W1, 8 states", _P, _Q, float(np.abs(np.cumsum(_P - _Q)).sum()), "Wasserstein"),
+)
+
+
+def cross_entropy_of(p: Array, q: Array) -> float:
+    """-sum p ln q."""
+    return entropy_of(p) + kl_of(p, q)
+
+
+def _two_labels(name: str, p: Array, q: Array) -> Truth:
+    def sample(n: int, seed: int) -> tuple[Array, ...]:
+        return _draws(p, n, seed), _draws(q, n, seed + 2**40)
+
+    return Truth(name, sample, cross_entropy_of(p, q), "cross entropy", {"states": p.size})
+
+
+CROSS = listed(_two_labels("labels, 8 states", _P, _Q), _two_labels("labels, equal laws", _P, _P))
+CROSS_COUNTS = listed(
+    _two("cross, 8 states", _P, _Q, cross_entropy_of(_P, _Q), "cross entropy of counts"),
+    _two("cross, equal laws", _P, _P, entropy_of(_P), "cross entropy of counts"),
+    _two("cross, even laws", np.full(8, 0.125), np.full(8, 0.125), math.log(8.0), "cross entropy of counts"),
 )
 
 

@@ -290,6 +290,98 @@ PATTERNS = listed(
 )
 
 
+def complexity_of(p: Array) -> float:
+    """Jensen-Shannon complexity of the probabilities of all patterns (Lamberti et al. 2004)."""
+    even = np.full(p.size, 1.0 / p.size)
+    alone = np.eye(p.size)[0]
+
+    def apart(one: Array) -> float:
+        return entropy_of(0.5 * (one + even)) - 0.5 * (entropy_of(one) + entropy_of(even))
+
+    return apart(p) / apart(alone) * entropy_of(p) / math.log(p.size)
+
+
+WALK_PATTERNS = np.array([0.25, 0.25, 0.125, 0.125, 0.125, 0.125])
+
+
+def _complex(name: str, of: str, value: float) -> Truth:
+    return Truth(name, PATTERNS[of].sample, value, "statistical complexity", {"order": 3})
+
+
+COMPLEXITIES = listed(
+    _complex("complexity, noise", "noise, order 3", 0.0),
+    _complex("complexity, walk", "walk, order 3", complexity_of(WALK_PATTERNS)),
+)
+
+# Phrases of Lempel and Ziv -------------------------------------------------------------------------------------------
+
+PHRASES_IN = 500
+
+
+def phrases_of(series: Array) -> int:
+    """Phrases of a sequence of single bytes by their definition, slowly: each is new where it begins, one too long."""
+    text = bytes(series.tolist())
+    start = count = 0
+    while start < len(text):
+        length = 1
+        while start + length <= len(text) and text.find(text[start : start + length], 0, start + length - 1) >= 0:
+            length += 1
+        start += length
+        count += 1
+    return count
+
+
+def _phrases(name: str, transition: Array, value: float) -> Truth:
+    """n realisations of ``PHRASES_IN`` steps; the value is the mean of 20,000 of them, their error below 0.1 %."""
+
+    def sample(n: int, seed: int) -> tuple[Array, ...]:
+        rng = generator(seed)
+        return (np.stack([walk(transition, PHRASES_IN, int(one)) for one in rng.integers(0, 2**40, n)]),)
+
+    return Truth(name, sample, value, "Lempel-Ziv phrases", {"transition": transition})
+
+
+PHRASES = listed(_phrases("phrases, coin", EVEN_TWO, 60.498), _phrases("phrases, sticky", STICKY, 35.025))
+
+# Change: tables of successive periods --------------------------------------------------------------------------------
+
+BEFORE = np.array([0.3, 0.2, 0.15, 0.1, 0.1, 0.1, 0.05])
+AFTER = np.array([0.1, 0.1, 0.2, 0.1, 0.2, 0.1, 0.2])
+PERIODS, CHANGED, SEEN_BACK = 9, 5, 3
+
+
+def _divergence(p: Array, q: Array) -> float:
+    return float(special.rel_entr(p, q).sum())
+
+
+def _changing(name: str, mix: float, kind: str) -> Truth:
+    """Tables of n samples each, otherwise in the sixth one, and half so from the seventh on; of the sixth."""
+    changed = (1.0 - mix) * BEFORE + mix * AFTER
+    after = 0.5 * (changed + BEFORE)
+    laws = np.array([BEFORE] * CHANGED + [changed] + [after] * (PERIODS - CHANGED - 1))
+    middle = 0.5 * (changed + BEFORE)
+    new, passing = _divergence(changed, BEFORE), _divergence(changed, after)
+    value = {
+        "novelty": new, "transience": passing, "resonance": new - passing,
+        "drift": 0.5 * (_divergence(changed, middle) + _divergence(BEFORE, middle)),
+    }[kind]  # fmt: skip
+
+    def sample(n: int, seed: int) -> tuple[Array, ...]:
+        rng = generator(seed)
+        return (np.stack([rng.multinomial(n, law) for law in laws]),)
+
+    return Truth(f"{kind}, {name}", sample, value, kind)
+
+
+CHANGES = listed(
+    *(
+        _changing(name, mix, kind)
+        for kind in ("novelty", "transience", "resonance", "drift")
+        for name, mix in (("none", 0.0), ("some", 0.3), ("all", 1.0))
+    )
+)
+
+
 # Ornstein-Uhlenbeck processes, sampled -------------------------------------------------------------------------------
 
 
@@ -333,11 +425,32 @@ LINEAR_PRODUCTIONS = listed(
     _sampled("OU reversible, 4-D", np.eye(4) + 0.2, np.eye(4), 0.2),
 )
 
+
+def _current(name: str, mean: float, keep: float, clock: str) -> Truth:
+    """Increments of a normal current with memory: 2 mean^2 over their variance, or ln(1 + that)."""
+    doubled = 2.0 * mean**2 * (1.0 - keep**2)
+    step, noise = np.array([[keep]]), np.eye(1)
+
+    def sample(n: int, seed: int) -> tuple[Array, ...]:
+        return (mean + linear_series(step, noise, n, seed)[:, 0],)
+
+    return Truth(name, sample, doubled if clock == "continuous" else math.log1p(doubled), f"bound, {clock} time")
+
+
+CURRENTS = {
+    clock: listed(
+        _current("no current", 0.0, 0.0, clock), _current("current, 0.3", 0.3, 0.0, clock),
+        _current("current, 1", 1.0, 0.0, clock), _current("current with memory", 0.5, 0.7, clock),
+    )
+    for clock in ("continuous", "discrete")
+}  # fmt: skip
+
 ALL_IN_TIME = {
     case.name: case
     for group in (
         ENTROPY_RATES, STORAGES, SECOND_STORAGES, EXCESSES, PRODUCTIONS, DISCRETE_TRANSFERS, CONTINUOUS_TRANSFERS,
-        CONTINUOUS_STORAGES, AUTOCORRELATIONS, VARIANCES, CASCADES, LINEAR_PRODUCTIONS, PATTERNS,
+        CONTINUOUS_STORAGES, AUTOCORRELATIONS, VARIANCES, CASCADES, LINEAR_PRODUCTIONS, PATTERNS, COMPLEXITIES,
+        PHRASES, *CURRENTS.values(),
     )
     for case in group.values()
 }  # fmt: skip

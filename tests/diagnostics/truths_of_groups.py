@@ -6,7 +6,9 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+from scipy import optimize
 from truths import (
+    CROSS,
     DIFFERENTIAL_ENTROPIES,
     DISCRETE_CONDITIONALS,
     DISCRETE_ENTROPIES,
@@ -133,6 +135,86 @@ def least_information(table: Array) -> float:
     return min(mutual_information_of(table.sum(axis=1)), mutual_information_of(table.sum(axis=0)))
 
 
+def specific_redundancy(table: Array) -> float:
+    """The redundancy of Williams and Beer: the mean over targets of the lesser specific information."""
+    total = 0.0
+    for t in range(table.shape[2]):
+        target = table[:, :, t].sum()
+        told = []
+        for axis in (1, 0):
+            joint = table[:, :, t].sum(axis=axis)
+            source = table.sum(axis=(axis, 2))
+            told.append(float((joint * np.log(joint / (source * target))).sum()))
+        total += min(told)
+    return total
+
+
+def union_synergy(table: Array) -> float:
+    """Synergy of Bertschinger et al. for two states each: I less its least value with both margins kept.
+
+    A table of fixed margins has one free number for each target, its cell (0, 0); the information is convex in them.
+    """
+    sources = table.sum(axis=1), table.sum(axis=0)
+    low = [max(sources[0][0, t] + sources[1][0, t] - table[:, :, t].sum(), 0.0) for t in range(2)]
+    high = [min(sources[0][0, t], sources[1][0, t]) for t in range(2)]
+
+    def information(corner: Array) -> float:
+        found = np.empty((2, 2, 2))
+        for t, one in enumerate(corner):
+            a, b, whole = sources[0][0, t], sources[1][0, t], table[:, :, t].sum()
+            found[:, :, t] = [[one, a - one], [b - one, whole - a - b + one]]
+        return mutual_information_of(np.maximum(found, 0.0).reshape(4, 2))
+
+    start = np.mean([low, high], axis=0)
+    least = optimize.minimize(information, start, bounds=list(zip(low, high, strict=True)), method="L-BFGS-B",
+                              options={"ftol": 1e-15, "gtol": 1e-10}).fun  # fmt: skip
+    polished = optimize.minimize(information, start, bounds=list(zip(low, high, strict=True)), method="Nelder-Mead",
+                                 options={"fatol": 1e-15, "xatol": 1e-9}).fun  # fmt: skip
+    return mutual_information_of(table.reshape(4, 2)) - min(float(least), float(polished))
+
+
+def _all_parts(redundancy: float, table: Array) -> tuple[float, float, float, float]:
+    first, second = mutual_information_of(table.sum(axis=1)), mutual_information_of(table.sum(axis=0))
+    both = mutual_information_of(table.reshape(4, 2))
+    return redundancy, first - redundancy, second - redundancy, both - first - second + redundancy
+
+
+PART_NAMES = ("redundancy", "unique_1", "unique_2", "synergy")
+
+
+def parts_of(definition: str, table: Array) -> tuple[float, float, float, float]:
+    """All four parts, by formulas or a search of their own."""
+    if definition == "williams-beer":
+        return _all_parts(specific_redundancy(table), table)
+    joint = _all_parts(0.0, table)[3]
+    return _all_parts(union_synergy(table) - joint, table)
+
+
+# Two channels apart, of which one seldom errs where the target is 0, the other where it is 1.
+_UNEVEN = 0.5 * np.einsum("at,bt->abt", [[0.95, 0.5], [0.05, 0.5]], [[0.5, 0.05], [0.5, 0.95]])
+
+
+def _decomposed() -> dict[str, Truth]:
+    tables = {f"noisy {gate}": GATES[gate] @ _NOISE for gate in ("and", "xor", "first only")} | {"uneven": _UNEVEN}
+    found = []
+    for definition in ("williams-beer", "broja"):
+        for name, p in tables.items():
+            values = parts_of(definition, p)
+            for part in (0, 1, 3):
+
+                def sample(n: int, seed: int, p: Array = p) -> tuple[Array, ...]:
+                    cell = generator(seed).choice(8, size=n, p=p.ravel())
+                    return cell // 4, cell // 2 % 2, cell % 2
+
+                found.append(
+                    Truth(f"{PART_NAMES[part]}, {name}, {definition}", sample, max(values[part], 0.0),
+                          PART_NAMES[part], {"definition": definition, "part": part, "probabilities": p})
+                )  # fmt: skip
+    return listed(*found)
+
+
+DECOMPOSED = _decomposed()
+
 DISCRETE_GROUPS = listed(
     _gate("TC, noisy and", "and", total_correlation_of, "discrete TC"),
     _gate("DTC, noisy and", "and", dual_total_correlation_of, "discrete DTC"),
@@ -147,7 +229,7 @@ ALL = {
     case.name: case
     for group in (
         DISCRETE_ENTROPIES, DISCRETE_INFORMATIONS, DISCRETE_CONDITIONALS, DIFFERENTIAL_ENTROPIES,
-        CONTINUOUS_INFORMATIONS, ATOMS, LABELS, CONTINUOUS_CONDITIONALS, GROUPS, DISCRETE_GROUPS,
+        CONTINUOUS_INFORMATIONS, ATOMS, LABELS, CONTINUOUS_CONDITIONALS, GROUPS, DISCRETE_GROUPS, DECOMPOSED, CROSS,
     )
     for case in group.values()
 }  # fmt: skip

@@ -139,7 +139,9 @@ def _add(
         found.local[where] += result.value
     own = information_variance(result.local, options.k) / m
     found.extra += share**2 * max(result.standard_error**2 - own, 0.0)
-    found.bends |= share * abs(result.bend) > max(abs(found.value) / 6.0, 3.0 * result.shift, 2.0 * math.sqrt(own))
+    found.bends |= (result.contested and share > 0.05) or share * abs(result.bend) > max(
+        abs(found.value) / 6.0, 3.0 * result.shift, 2.0 * math.sqrt(own)
+    )
 
 
 def _of_counts(on_x: Codes, on_y: Codes) -> tuple[float, Array]:

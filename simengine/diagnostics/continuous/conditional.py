@@ -14,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from simengine.arrays.exact import exact_sum
 from simengine.diagnostics.continuous import margins
 from simengine.diagnostics.continuous.gaussian import gaussian_information
 from simengine.diagnostics.continuous.measures import Information, conditional
@@ -73,7 +74,7 @@ def _local_null(measure: Information, points: Array, dx: int, dz: int, options: 
     for _ in range(options.shuffles):
         mixed = points.copy()
         mixed[:, :dx] = points[random.permutation(n) if near is None else _local_order(near, random), :dx]
-        values.append(math.fsum(measure.local(mixed, (options.k,), None, options.threads)[0].tolist()) / n)
+        values.append(exact_sum(measure.local(mixed, (options.k,), None, options.threads)[0]) / n)
     return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
 
 

@@ -40,11 +40,15 @@ def neighbour_entropy(x: Array, options: Options, *, whiten: bool = True) -> Est
         return constant_entropy(n, "kozachenko-leonenko", "singular")
     points = white if whiten else np.ascontiguousarray(x)
     offset = log_det if whiten else 0.0
-    repeated, on_atoms = margins.repeated_share(x), margins.atom_share(x) > margins.ATOM_SHARE
+    held, repeated = margins.shares(x)
+    on_atoms = held > margins.ATOM_SHARE
     measure = Entropy(d)
     if margins.twins(x) > options.k:
         flags = flagged("atoms" if on_atoms else "ties")
         return Estimate(-math.inf, math.nan, (-math.inf, -math.inf), n=n, method="kozachenko-leonenko", flags=flags)
+    if margins.heavy_tailed(x) and margins.twins(points) > options.k:
+        # Next to a value so far out that rounding makes all others one.
+        return Estimate(math.nan, n=n, method="kozachenko-leonenko", flags=flagged("heavy_tails"))
     result = pipeline.estimated(
         measure, points, options.k, correct=options.correct and whiten, scores=False, queries=options.queries,
         seed=options.seed, threads=options.threads,

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import polygamma, psi
+from scipy.special import ndtri, polygamma, psi
 from scipy.stats import chi2
 
 from simengine.diagnostics.continuous.margins import magnitudes, normal_scores, singular
@@ -24,6 +24,9 @@ Array = NDArray[np.float64]
 
 NOT_NORMAL = 1e-4
 """Significance at which Mardia's tests say that data are not normal."""
+
+CELLS, A_CELL = 6, 10
+"""Most cells along an axis, and samples a cell, in the test of what normal scores leave."""
 
 RANKED = 5_000
 """Up to this many samples the bias of ranks, of the order of ln n / n, is simulated and subtracted."""
@@ -56,8 +59,8 @@ def gaussian_information(
     null_sd = math.sqrt(parameters / 2.0) / n
     error = math.sqrt(float(local.var()) / n + null_sd**2)
     flags = flagged(
-        "not_gaussian" if not_normal(seen) else None, "few_samples" if n < 20 + 2 * d else None,
-        "many_states" if parameters > n / 10 else None,
+        "not_gaussian" if not_normal(seen) or (copula and _still_dependent(seen)) else None,
+        "few_samples" if n < 20 + 2 * d else None, "many_states" if parameters > n / 10 else None,
     )  # fmt: skip
     statistic = 2.0 * n * value
     details = {
@@ -150,6 +153,27 @@ def not_normal(points: Array) -> bool:
     freedom = d * (d + 1) * (d + 2) / 6.0
     # The kurtosis approaches its normal distribution slowly from above, hence the wider limit.
     return bool(chi2.sf(n * skewness / 6.0, freedom) < NOT_NORMAL or abs(deviation) > 5.0 or shared > 5.0)
+
+
+def _still_dependent(scores: Array) -> bool:
+    """Whether normal scores depend on one another after their correlations are taken away.
+
+    Each pair of whitened scores is counted in a grid of cells that independent normal variables fill evenly: a
+    chi-square test with as many degrees of freedom as cells but one, at a level divided by the number of tests.
+    """
+    n, d = scores.shape
+    size = min(CELLS, math.isqrt(n // A_CELL))
+    if size < 2 or d < 2:
+        return False
+    edges, worst = ndtri(np.arange(1, size) / size), 0.0
+    # What is left of the last given the first may look even where the first given the last does not.
+    for centred in (scores - scores.mean(axis=0), (scores - scores.mean(axis=0))[:, ::-1]):
+        place = np.searchsorted(edges, np.linalg.solve(np.linalg.cholesky(centred.T @ centred / n), centred.T))
+        for i in range(1, d):
+            for j in range(i):
+                counts = np.bincount(place[i] * size + place[j], minlength=size**2)
+                worst = max(worst, float(((counts - n / size**2) ** 2).sum()))
+    return bool(chi2.sf(worst * size**2 / n, size**2 - 1) < NOT_NORMAL / (d * (d - 1)))
 
 
 def _log_det_bias(n: int, d: int) -> float:

@@ -10,11 +10,11 @@ many.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,6 +23,7 @@ from scipy.special import digamma
 from simengine.diagnostics.continuous.knn_line import line_counts, line_kth_distances
 from simengine.diagnostics.continuous.knn_plane import Strips, arrange, plane_kth_distances
 from simengine.diagnostics.continuous.knn_tree import Tree, build, tree_counts, tree_kth_distances, tree_nearest
+from simengine.diagnostics.continuous.ordering import Order, order
 from simengine.errors import InputError
 
 STRICT = 1.0 - 1e-12
@@ -65,6 +66,14 @@ class Neighbours:
             raise InputError("points hold NaN or infinite numbers: neighbours need finite ones")
         self.points: NDArray[np.float64] = array.reshape(len(array), -1)
         self.threads = threads
+        self._orders: dict[int, Order] = {}
+
+    def margin(self, columns: Sequence[int]) -> Neighbours:
+        """Return some of the components for searches; a single one is not sorted again."""
+        found = Neighbours(np.ascontiguousarray(self.points[:, list(columns)]), self.threads)
+        if len(columns) == 1:
+            found._orders[0] = self._order(columns[0])
+        return found
 
     def kth_distances(self, k: int, queries: ArrayLike | None = None, norm: Norm = "max") -> NDArray[np.float64]:
         """Return the distance from each query to its k-th nearest other point; see :func:`kth_distances`."""
@@ -73,34 +82,25 @@ class Neighbours:
             raise InputError(f"norm is {norm!r}: it is 'max' or 'euclidean'")
         d = self.points.shape[1]
         if d == 1:
-            places, where = self._asked(self._line, queries)
-            found = np.empty(len(places))
-            self._shared(
-                len(places), lambda part: line_kth_distances(self._ascending, places[part], where[part], k, found)
+            return self._answers(
+                self._line, queries, lambda at, rows, found: line_kth_distances(self._ascending, at, rows, k, found)
             )
-        elif d == 2 and norm == "max" and k <= _PLANE_UP_TO:
+        if d == 2 and norm == "max" and k <= _PLANE_UP_TO:
             plane = self._plane
-            places, where = self._asked(_Places(np.arange(len(plane.row)), plane.row), queries)
-            found = np.empty(len(places))
-            self._shared(
-                len(places),
-                lambda part: plane_kth_distances(
-                    plane.x, plane.y, plane.begin, plane.low, plane.high, places[part], where[part], k, found
+            return self._answers(
+                _Places(np.arange(len(plane.row)), plane.row), queries,
+                lambda at, rows, found: plane_kth_distances(
+                    plane.x, plane.y, plane.begin, plane.low, plane.high, at, rows, k, found
                 ),
-            )
-        else:
-            tree, euclidean = self._tree, norm == "euclidean"
-            places, where = self._asked(self._leaves, queries)
-            found = np.empty(len(places))
-            self._shared(
-                len(places),
-                lambda part: tree_kth_distances(
-                    tree.low, tree.high, tree.leaf, tree.root_width, euclidean, places[part], where[part], k, found
-                ),
-            )
-            if euclidean:
-                np.sqrt(found, out=found)
-        return found
+            )  # fmt: skip
+        tree, euclidean = self._tree, norm == "euclidean"
+        found = self._answers(
+            self._leaves, queries,
+            lambda at, rows, found: tree_kth_distances(
+                tree.low, tree.high, tree.leaf, tree.root_width, euclidean, at, rows, k, found
+            ),
+        )  # fmt: skip
+        return np.sqrt(found, out=found) if euclidean else found
 
     def nearest_indices(self, k: int, queries: ArrayLike | None = None) -> NDArray[np.int64]:
         """Return the rows of the k nearest other points of each query; see :func:`nearest_indices`."""
@@ -121,49 +121,44 @@ class Neighbours:
     ) -> NDArray[np.int64]:
         """Return how many other points lie within the radius of each query; see :func:`count_within`."""
         line = self.points.shape[1] == 1
-        places, where = self._asked(self._line if line else self._leaves, queries)
+        arranged = self._line if line else self._leaves
+        asked = len(arranged.rows) if queries is None else np.size(queries)
         radii = np.asarray(radii, np.float64)
-        if radii.shape not in ((), (len(places),)):
-            raise InputError(f"radii have the shape {radii.shape}: one for each query, ({len(places)},), or one number")
+        if radii.shape not in ((), (asked,)):
+            raise InputError(f"radii have the shape {radii.shape}: one for each query, ({asked},), or one number")
         # Below a limit is up to the greatest number below it.
-        limits = np.nextafter(radii * STRICT, -np.inf) if strict else radii
-        limits = np.broadcast_to(limits, len(places))[where]
-        found = np.empty(len(places), np.int64)
+        limits = np.broadcast_to(np.nextafter(radii * STRICT, -np.inf) if strict else radii, asked)
         if line:
-            self._shared(
-                len(places), lambda part: line_counts(self._ascending, places[part], where[part], limits[part], found)
-            )
-        else:
-            tree = self._tree
-            self._shared(
-                len(places),
-                lambda part: tree_counts(
-                    tree.low,
-                    tree.high,
-                    tree.size,
-                    tree.leaf,
-                    tree.root_width,
-                    places[part],
-                    where[part],
-                    limits[part],
-                    found,
-                ),
-            )
-        return found
+            return self._answers(
+                arranged, queries,
+                lambda at, rows, found: line_counts(self._ascending, at, rows, limits[rows], found), np.int64,
+            )  # fmt: skip
+        tree = self._tree
+        return self._answers(
+            arranged, queries,
+            lambda at, rows, found: tree_counts(
+                tree.low, tree.high, tree.size, tree.leaf, tree.root_width, at, rows, limits[rows], found
+            ),
+            np.int64,
+        )  # fmt: skip
+
+    def _order(self, column: int) -> Order:
+        if column not in self._orders:
+            self._orders[column] = order(self.points[:, column])
+        return self._orders[column]
 
     @cached_property
     def _line(self) -> _Places:
-        rows = np.argsort(self.points[:, 0])
+        rows = self._order(0).rows
         return _Places(np.arange(len(rows)), rows)
 
     @cached_property
     def _ascending(self) -> NDArray[np.float64]:
-        ascending: NDArray[np.float64] = self.points[self._line.rows, 0]
-        return ascending
+        return self._order(0).ascending
 
     @cached_property
     def _plane(self) -> Strips:
-        return arrange(self.points)
+        return arrange(self.points, self._order(0), self._order(1))
 
     @cached_property
     def _tree(self) -> Tree:
@@ -190,6 +185,15 @@ class Neighbours:
         asked = place[rows.astype(np.int64)]
         where = np.argsort(asked)
         return asked[where], where
+
+    def _answers(
+        self, arranged: _Places, queries: ArrayLike | None, work: Callable[..., None], kind: Any = np.float64
+    ) -> NDArray[Any]:
+        """Return what the work enters for each query, from places, numbers of queries, and the array of answers."""
+        places, where = self._asked(arranged, queries)
+        found = np.empty(len(places), kind)
+        self._shared(len(places), lambda part: work(places[part], where[part], found))
+        return found
 
     def _shared(self, count: int, work: Callable[[slice], None]) -> None:
         """Do the work on all queries, in equal parts on the threads."""
@@ -263,8 +267,10 @@ def count_within(
     return Neighbours(points, threads).count_within(radii, strict, queries)
 
 
+@lru_cache(maxsize=4)
 def digamma_table(n: int) -> NDArray[np.float64]:
-    """Return the digamma function of 0, 1, ..., n, shape (n + 1,); the first entry, a pole, is -inf."""
+    """Return the digamma function of 0, 1, ..., n, shape (n + 1,); read-only; the first entry, a pole, is -inf."""
     table: NDArray[np.float64] = digamma(np.arange(n + 1.0))
     table[0] = -np.inf
+    table.flags.writeable = False
     return table

@@ -11,6 +11,12 @@ from numpy.typing import NDArray
 
 from simengine.arrays.jit import njit
 
+_BUCKETS = 2
+"""Buckets for each point, in which searches begin."""
+
+_MANY = 16
+"""In a bucket of more points they are searched."""
+
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def line_kth_distances(
@@ -85,11 +91,12 @@ def line_counts(
     """Enter how many other points are no further than its limit from each of the points at these places."""
     n = len(ascending)
     lowest = ascending[0]
-    per_unit = n / (ascending[n - 1] - lowest)
-    begin = np.zeros(n + 1, np.int64)
+    buckets = _BUCKETS * n
+    per_unit = buckets / (ascending[n - 1] - lowest)
+    begin = np.zeros(buckets + 1, np.int64)
     for i in range(n):
-        begin[_bucket(ascending[i], lowest, per_unit, n) + 1] += 1
-    for i in range(n):
+        begin[_bucket(ascending[i], lowest, per_unit, buckets) + 1] += 1
+    for i in range(buckets):
         begin[i + 1] += begin[i]
     for i in range(len(places)):
         at, limit = places[i], limits[i]
@@ -97,6 +104,30 @@ def line_counts(
             result[queries[i]] = 0
             continue
         point = ascending[at]
-        first = _furthest(ascending, at, -1, limit, begin[_bucket(point - limit, lowest, per_unit, n)])
-        last = _furthest(ascending, at, 1, limit, begin[_bucket(point + limit, lowest, per_unit, n)])
+        # The points of a bucket are counted, as a search has branches that cannot be foreseen. Where there are many, or
+        # rounding has led to a wrong bucket, they are searched.
+        bucket = _bucket(point - limit, lowest, per_unit, buckets)
+        low, high = begin[bucket], begin[bucket + 1]
+        if (
+            high - low <= _MANY
+            and (low == 0 or point - ascending[low - 1] > limit)
+            and (high == n or point - ascending[high] <= limit)
+        ):
+            first = low
+            for j in range(low, high):
+                first += int(point - ascending[j] > limit)
+        else:
+            first = _furthest(ascending, at, -1, limit, low)
+        bucket = _bucket(point + limit, lowest, per_unit, buckets)
+        low, high = begin[bucket], begin[bucket + 1]
+        if (
+            high - low <= _MANY
+            and (low == 0 or ascending[low - 1] - point <= limit)
+            and (high == n or ascending[high] - point > limit)
+        ):
+            last = low - 1
+            for j in range(low, high):
+                last += int(ascending[j] - point <= limit)
+        else:
+            last = _furthest(ascending, at, 1, limit, low)
         result[queries[i]] = last - first

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from simengine.arrays.jit import njit
 from simengine.diagnostics.continuous.knn_nearest import replace_first
+from simengine.diagnostics.continuous.ordering import Order
 
 _WIDTH = 3.0
 """Width of a strip in mean distances of points next to each other, where all are spread evenly in a square."""
@@ -32,25 +33,23 @@ class Strips(NamedTuple):
     high: NDArray[np.float64]
 
 
-def arrange(points: NDArray[np.float64]) -> Strips:
-    """Return points of shape (n, 2) in strips; x is the component that varies less."""
+def arrange(points: NDArray[np.float64], x: Order, y: Order) -> Strips:
+    """Return points of shape (n, 2) in strips, from the orders of their columns; x is the one that varies less."""
     n = len(points)
-    columns = [np.ascontiguousarray(points[:, c]) for c in range(2)]
-    along = [np.argsort(column) for column in columns]
     # From quantiles: a few far points must not decide.
     low, high = n // 10, n - 1 - n // 10
     with np.errstate(over="ignore"):
-        spread = [column[order[high]] - column[order[low]] for column, order in zip(columns, along, strict=True)]
+        spread = [one.ascending[high] - one.ascending[low] for one in (x, y)]
     if spread[0] > spread[1]:
-        columns, along, spread = columns[::-1], along[::-1], spread[::-1]
-    (x, y), (along_x, along_y) = columns, along
+        points, x, y, spread = points[:, ::-1], y, x, spread[::-1]
     shape = spread[0] / spread[1] if 0.0 < spread[1] < np.inf else 1.0
     strips = min(max(1, round(np.sqrt(n * shape) / _WIDTH)), 2**16 - 1)
     begin = np.arange(strips + 1) * n // strips
     strip = np.empty(n, np.uint16)
-    strip[along_x] = np.repeat(np.arange(strips, dtype=np.uint16), np.diff(begin))
-    row = along_y[np.argsort(strip[along_y], kind="stable")]
-    return Strips(x[row], y[row], row, begin, x[along_x[begin[:-1]]], x[along_x[begin[1:] - 1]])
+    strip[x.rows] = np.repeat(np.arange(strips, dtype=np.uint16), np.diff(begin))
+    place = np.argsort(strip[y.rows], kind="stable")
+    row = y.rows[place]
+    return Strips(points[row, 0], y.ascending[place], row, begin, x.ascending[begin[:-1]], x.ascending[begin[1:] - 1])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -7,8 +7,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
-from scipy.stats import rankdata
 
+from simengine.diagnostics.continuous.ordering import mean_ranks, order
 from simengine.errors import InputError, nearest
 
 Points = NDArray[np.float64]
@@ -38,7 +38,16 @@ def varying(points: Points) -> Points:
 def normal_scores(points: Points) -> Points:
     """Return each column's ranks as quantiles of the standard normal: ndtri((rank - 1/2) / n), equal values alike."""
     n = len(points)
-    return np.stack([ndtri((rankdata(column) - 0.5) / n) for column in points.T], axis=1)
+    found = np.empty(points.shape[::-1])
+    ranks = quantiles = np.empty(0)
+    for c in range(points.shape[1]):
+        rows, ascending = order(points[:, c])
+        before, ranks = ranks, mean_ranks(ascending)
+        # Without equal values, the ranks of all columns are the same.
+        if not np.array_equal(ranks, before):
+            quantiles = ndtri((ranks - 0.5) / n)
+        found[c][rows] = quantiles
+    return np.ascontiguousarray(found.T)
 
 
 def magnitudes(points: Points) -> Points:
@@ -108,13 +117,19 @@ def atoms(points: Points) -> NDArray[np.int64]:
 
 def atom_share(points: Points) -> float:
     """Return the largest share of samples, over the columns, that sit on atoms."""
-    least = max(ATOM_COUNT, ATOM_SHARE * len(points))
-    return max(float(sizes[sizes >= least].sum()) for sizes in _runs(points)) / len(points)
+    return shares(points)[0]
 
 
 def repeated_share(points: Points) -> float:
     """Return the largest share of values, over the columns, that occur more than once."""
-    return max(float(sizes.sum()) for sizes in _runs(points)) / len(points)
+    return shares(points)[1]
+
+
+def shares(points: Points) -> tuple[float, float]:
+    """Return :func:`atom_share` and :func:`repeated_share`."""
+    n, runs = len(points), _runs(points)
+    least = max(ATOM_COUNT, ATOM_SHARE * n)
+    return max(float(one[one >= least].sum()) for one in runs) / n, max(float(one.sum()) for one in runs) / n
 
 
 def twins(points: Points) -> int:

@@ -64,7 +64,7 @@ class Information:
         """psi(k) + sum of signs psi(n_margin + 1), and psi(n) as often as makes the logarithms' units cancel."""
         n = len(points)
         joint, psi = Neighbours(points, threads), digamma_table(n)
-        parts = [(Neighbours(_columns(points, columns), threads), sign) for columns, sign in self.margins if columns]
+        parts = [(joint.margin(columns), sign) for columns, sign in self.margins if columns]
         samples = n if queries is None else len(queries)
         found = np.empty((len(ks), samples))
         units = -(1 + sum(sign for _, sign in self.margins))
@@ -158,7 +158,3 @@ def normal_log_density(points: Array, correlation: Array) -> Array:
     constant = np.log(np.diag(factor)).sum() + 0.5 * len(correlation) * math.log(2.0 * math.pi)
     found: Array = -0.5 * np.einsum("ij,ij->j", white, white) - constant
     return found
-
-
-def _columns(points: Array, columns: Sequence[int]) -> Array:
-    return np.ascontiguousarray(points[:, list(columns)])

@@ -37,7 +37,7 @@ class Rectangles:
         nearest = joint.nearest_indices(max(ks), queries)
         found = np.empty((len(ks), len(where)))
         blocks = [np.ascontiguousarray(points[:, : self.dx]), np.ascontiguousarray(points[:, self.dx :])]
-        margins = [Neighbours(block, threads) for block in blocks]
+        margins = [joint.margin(range(self.dx)), joint.margin(range(self.dx, points.shape[1]))]
         for row, k in zip(found, ks, strict=True):
             row[:] = digamma(k) - 1.0 / k + digamma(n)
             for block, margin in zip(blocks, margins, strict=True):
@@ -121,8 +121,7 @@ class Mixture:
         """psi(k) + ln n - ln(n_x + 1) - ln(n_y + 1); where the distance is zero, k is the number of equal samples."""
         n = len(points)
         joint = Neighbours(points, threads)
-        x = Neighbours(np.ascontiguousarray(points[:, : self.dx]), threads)
-        y = Neighbours(np.ascontiguousarray(points[:, self.dx :]), threads)
+        x, y = joint.margin(range(self.dx)), joint.margin(range(self.dx, points.shape[1]))
         rows = []
         for k in ks:
             radii = joint.kth_distances(k, queries)

@@ -11,7 +11,8 @@ Declared validity of the neighbour estimators ("ksg-1", "ksg-2", "gao", "ross"),
 - in more than two dimensions no value further out than 10 robust standard deviations: ``heavy_tails``
 - a value below half the logarithm of the number of samples: ``saturated``
 - parts of the data that agree with all of it (:mod:`~simengine.diagnostics.reliability`), and an extrapolation to
-  k = 0 that changes the value by less than a sixth, or less than its error: ``unstable_subsamples``
+  k = 0 that changes the value by less than a sixth, or less than its error, and is not contested:
+  ``unstable_subsamples``
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from simengine.arrays.exact import exact_sum
+from simengine.diagnostics import checks
 from simengine.diagnostics.continuous import margins, pipeline
 from simengine.diagnostics.continuous.gaussian import gaussian_information, information_interval, not_normal
 from simengine.diagnostics.continuous.measures import Measure, mutual
@@ -57,24 +60,23 @@ class Options:
     seed: int = 0
     threads: int = 1
 
+    def __post_init__(self) -> None:
+        checked: dict[str, object] = {
+            "k": checks.whole(self.k, "k"), "scale": checks.one_of(self.scale, margins.SCALES, "scale"),
+            "correct": checks.truth(self.correct, "correct"),
+            "reliability": checks.truth(self.reliability, "reliability"),
+            "queries": None if self.queries is None else checks.whole(self.queries, "queries", 2),
+            "shuffles": checks.repeats(self.shuffles), "seed": checks.seed(self.seed),
+            "threads": checks.whole(self.threads, "threads", 1, checks.MOST_THREADS),
+        }  # fmt: skip
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+
     def checked(self, n: int) -> Options:
         """Return the options if they are possible with n samples."""
-        _whole("k", self.k, 1)
         if self.k >= n:
             raise InputError(f"k is {self.k}, and there are {n} samples; a sample has at most {n - 1} neighbours")
-        if self.queries is not None:
-            _whole("queries", self.queries, 2)
-        _whole("shuffles", self.shuffles, 0)
-        _whole("seed", self.seed, 0)
-        _whole("threads", self.threads, 1)
-        if self.scale not in margins.SCALES:
-            margins.scaled(np.zeros((1, 1)), self.scale)
         return self
-
-
-def _whole(name: str, value: object, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise InputError(f"{name} is {value!r}; expected a whole number of at least {least}")
 
 
 def neighbour_mutual_information(x: Array, y: Array, options: Options, kind: str = "ksg-1") -> Estimate:
@@ -112,13 +114,15 @@ def neighbour_estimate(
         parts = pipeline.parts_agree(measure, points, options.k, result, seed=options.seed, threads=options.threads)
         details |= {"extrapolated": parts.value, "slope": parts.slope, "parts": parts.means}
         stable = parts.stable or n < 20 * (options.k + 1)
-    stable, on_atoms = stable and not _bends(result), _on_atoms(raw)
+    stable = stable and not _bends(result)
+    held, repeated = margins.shares(raw)
+    on_atoms = held > margins.ATOM_SHARE
     flags = (
         "few_samples" if n < max(FEWEST, 100 * d) else None,
         "high_dimension" if d > MOST_DIMENSIONS or _much(result) else None,
         "not_gaussian" if d > ANY_COPULA and result.normal_bias and not_normal(points) else None,
         "atoms" if on_atoms else None,
-        "ties" if not on_atoms and margins.repeated_share(raw) > margins.ATOM_SHARE else None,
+        "ties" if not on_atoms and repeated > margins.ATOM_SHARE else None,
         "heavy_tails" if d > 2 and margins.heavy_tailed(raw) else None,
         "saturated" if result.value > 0.5 * math.log(n) else None,
         None if stable else "unstable_subsamples",
@@ -129,14 +133,10 @@ def neighbour_estimate(
     ), flags  # fmt: skip
 
 
-def _on_atoms(raw: Array) -> bool:
-    return margins.atom_share(raw) > margins.ATOM_SHARE
-
-
 def _bends(result: pipeline.Result) -> bool:
-    """Whether the extrapolation to k = 0 changes the value by more than its error and a sixth."""
+    """Whether the extrapolation to k = 0 is contested, or changes the value by more than its error and a sixth."""
     most = max(2.0 * result.standard_error, 3.0 * result.shift, abs(result.value) / 6.0)
-    return abs(result.bend) > most
+    return result.contested or abs(result.bend) > most
 
 
 def _much(result: pipeline.Result) -> bool:
@@ -179,7 +179,7 @@ def _shuffled(measure: Measure, points: Array, dx: int, k: int, shuffles: int, s
     for _ in range(shuffles):
         mixed = points.copy()
         mixed[:, :dx] = points[random.permutation(len(points)), :dx]
-        values.append(math.fsum(measure.local(mixed, (k,), None, 1)[0].tolist()) / len(points))
+        values.append(exact_sum(measure.local(mixed, (k,), None, 1)[0]) / len(points))
     return float(np.mean(values)), float(np.std(values, ddof=1)) if shuffles > 1 else math.nan
 
 
@@ -209,5 +209,5 @@ def linear_mutual_information(x: Array, y: Array, *, copula: bool) -> Estimate:
     dx, dy = a.shape[1], b.shape[1]
     found = gaussian_information(np.hstack([a, b]), mutual(dx, dy), dx * dy, copula=copula, null=NULL)
     dropped = dx < x.shape[1] or dy < y.shape[1]
-    on_atoms = _on_atoms(np.hstack([a, b]))
+    on_atoms = margins.atom_share(np.hstack([a, b])) > margins.ATOM_SHARE
     return replace(found, flags=flagged(*found.flags, "constant" if dropped else None, "atoms" if on_atoms else None))

@@ -10,6 +10,12 @@ of it can be seen and are taken off:
 * What is left depends on k like a power of it: the distance of the k-th neighbour, if the density has edges (the root
   in a plane). The line through k, 2 k and 4 k points to k = 0. Its noise is known, and the difference is added as far
   as it exceeds that: d / (1 + (SHRINK s / d)^2) of a difference d with standard error s.
+* Around a ridge as narrow as the distances between samples (normal variables with correlations above 0.99) the power
+  is greater than that of edges, and the line would overshoot. Where the correction is larger than the standard error,
+  the value at 8 k is looked at too. Is the path off the power of edges by more than one standard error, the least
+  power that it allows enters the correction, alone from three standard errors on; the difference between the two
+  corrections is added to the error, or half of it once it is alone. Between the two a difference of more than two
+  standard errors makes the correction contested (``unstable_subsamples``).
 
 ``correct=False`` takes off nothing and gives the textbook value.
 
@@ -26,6 +32,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from simengine.arrays.exact import exact_sum
 from simengine.diagnostics.continuous.margins import magnitudes, normal_scores, singular
 from simengine.diagnostics.continuous.measures import Measure
 from simengine.diagnostics.reliability import Extrapolation, extrapolated
@@ -38,6 +45,12 @@ STEPS = (1, 2, 4)
 
 SHRINK = 1.5
 """How many standard errors make a difference between them of which half is added."""
+
+STEEPER = (0.75, 1.0, 1.5, 2.0, 3.0)
+"""Powers of k that are tried where the path is steeper than that of the measure."""
+
+ALLOWED, EXCLUDED = 1.0, 3.0
+"""How many standard errors the path may be off a power, and from which on the power is excluded."""
 
 SURROGATE_SAMPLES = 4_000
 """About as many normal samples are simulated for the bias, in up to eight sets, or as many as there are data."""
@@ -56,7 +69,8 @@ class Result:
     """A value with its standard error, and how it came about.
 
     ``raw`` is the textbook value, ``normal_bias`` what normal variables lose, ``bend`` what the extrapolation to k = 0
-    would add, ``added`` what of it was added, and ``shift`` its standard error.
+    would add, ``added`` what of it was added, and ``shift`` its standard error. A ``contested`` correction depends on
+    a power of k that the data do not tell.
     """
 
     value: float
@@ -69,6 +83,7 @@ class Result:
     shift: float
     added: float
     spread: float
+    contested: bool = False
 
 
 def estimated(
@@ -96,20 +111,54 @@ def estimated(
     path = np.stack([first, *rest])
     biases, errors, surrogate_spread = _normal_biases(measure, points, ks, len(few) if few is not None else n,
                                                      scores, seed, threads)  # fmt: skip
-    powers = np.asarray(STEPS, np.float64) ** measure.exponent
-    towards = np.linalg.pinv(np.stack([np.ones(len(STEPS)), powers], axis=1))[0] - np.eye(len(STEPS))[0]
-    difference = towards @ path
-    bend = _mean(difference) - float(towards @ biases)
-    shift = math.hypot(_error(difference), float(np.abs(towards @ errors)))
-    noise = (SHRINK * shift) ** 2
-    share = bend**2 / (bend**2 + noise) if bend else 0.0
+    bend, shift, share = _towards_none(path, measure.exponent, biases, errors)
+    steep, contested = 0.0, False
+    if share * abs(bend) > math.sqrt(variance) and not biases.any() and 8 * k < n:
+        further = np.concatenate([path, measure.local(points, [8 * k], few, threads)])
+        power, weight = _power(further, measure.exponent, math.copysign(1.0, bend))
+        if power > measure.exponent:
+            other, moved, kept = _towards_none(path, power, biases, errors)
+            apart = abs(share * bend - kept * other)
+            steep = (1.0 - 0.5 * weight) * apart
+            contested = weight < 1.0 and apart > 2.0 * math.sqrt(variance)
+            shift += weight * (moved - shift)
+            bend, share = bend + weight * (other - bend), share + weight * (kept - share)
     # How much of the noise of the difference passes: the derivative of share times bend.
     passed = share * (1.0 + 2.0 * (1.0 - share))
     variance = max(variance, surrogate_spread / m) + float(errors[0] ** 2)
-    variance += (passed * shift) ** 2 + 2.0 * _SHARED * passed * shift * math.sqrt(variance)
+    variance += (passed * shift) ** 2 + 2.0 * _SHARED * passed * shift * math.sqrt(variance) + steep**2
     value = raw - float(biases[0]) + share * bend
     error = math.sqrt(variance) * (1.0 + FEW / n)
-    return Result(value, error, raw, local, float(biases[0]), biases, bend, shift, share * bend, share)
+    return Result(value, error, raw, local, float(biases[0]), biases, bend, shift, share * bend, share, contested)
+
+
+def _towards_none(path: Array, power: float, biases: Array, errors: Array) -> tuple[float, float, float]:
+    """The difference to k = 0 of a path (3, n) in k, 2 k, 4 k, its error, and the share of it that exceeds noise."""
+    design = np.stack([np.ones(len(STEPS)), np.asarray(STEPS, np.float64) ** power], axis=1)
+    towards = np.linalg.pinv(design)[0] - np.eye(len(STEPS))[0]
+    difference = towards @ path
+    bend = _mean(difference) - float(towards @ biases)
+    shift = math.hypot(_error(difference), float(np.abs(towards @ errors)))
+    return bend, shift, bend**2 / (bend**2 + (SHRINK * shift) ** 2) if bend else 0.0
+
+
+def _power(path: Array, least: float, sign: float) -> tuple[float, float]:
+    """The least power of k that a path (4, n) in k, 2 k, 4 k, 8 k allows, and the weight of it against ``least``.
+
+    ``sign`` is that of the path's slope towards k = 0.
+    """
+    ks = np.asarray((*STEPS, 8), np.float64)
+    powers = [least, *(power for power in STEEPER if power > least)]
+    off = []
+    for power in powers:
+        design = np.stack([np.ones(len(ks)), ks**power], axis=1)
+        curved = ks**2.5
+        contrast = (curved - design @ np.linalg.lstsq(design, curved, rcond=None)[0]) @ path
+        off.append(-sign * _mean(contrast) / max(_error(contrast), 1e-300))
+        if off[-1] <= ALLOWED:
+            break
+    weight = min(max((off[0] - ALLOWED) / (EXCLUDED - ALLOWED), 0.0), 1.0)
+    return powers[len(off) - 1], weight
 
 
 def parts_agree(
@@ -173,7 +222,7 @@ def _error(local: Array) -> float:
 
 
 def _mean(local: Array) -> float:
-    return math.fsum(local.tolist()) / len(local)
+    return exact_sum(local) / len(local)
 
 
 def _chosen(n: int, queries: int, seed: int) -> Rows | None:

@@ -23,10 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtri, digamma, ndtr
 
+from simengine.diagnostics import checks
 from simengine.diagnostics.counts.intervals import root_interval
+from simengine.diagnostics.counts.labelled import labelled_counts, together
 from simengine.diagnostics.counts.tables import bin_edges
 from simengine.diagnostics.estimate import QUANTILE, Estimate, checked_unit, flagged, stacked
-from simengine.diagnostics.samples import checked_counts
+from simengine.diagnostics.samples import as_array, checked_counts
 from simengine.errors import InputError, nearest
 
 Counts = NDArray[np.int64]
@@ -36,7 +38,7 @@ NULL = "all samples come from one distribution"
 FEWEST = 50
 FEWEST_A_BIN = 5
 FEWEST_ROOTS = 10
-ZHANG_GRABCHAK, PLUG_IN = "zhang-grabchak", "plug-in"
+ESTIMATORS = ZHANG_GRABCHAK, PLUG_IN = "zhang-grabchak", "plug-in"
 
 
 def kl_divergence(p: Any, q: Any, *, estimator: str = ZHANG_GRABCHAK, unit: str = "nat") -> Estimate:
@@ -53,8 +55,9 @@ def kl_divergence(p: Any, q: Any, *, estimator: str = ZHANG_GRABCHAK, unit: str 
     unit
         "nat" or "bit".
     """
-    _checked(estimator, "kl_divergence")
-    return _pairs(p, q, lambda a, b: _kl(a, b, estimator)).to(checked_unit(unit))
+    checks.one_of(estimator, ESTIMATORS, "estimator")
+    checked_unit(unit)
+    return _pairs(p, q, lambda a, b: _kl(a, b, estimator)).to(unit)
 
 
 def population_stability_index(p: Any, q: Any, *, estimator: str = ZHANG_GRABCHAK, unit: str = "nat") -> Estimate:
@@ -63,8 +66,9 @@ def population_stability_index(p: Any, q: Any, *, estimator: str = ZHANG_GRABCHA
     The usual thresholds 0.1 and 0.25 mean nothing without the null, which grows as 1/N + 1/M. Arguments as in
     :func:`kl_divergence`.
     """
-    _checked(estimator, "population_stability_index")
-    return _pairs(p, q, lambda a, b: _psi(a, b, estimator)).to(checked_unit(unit))
+    checks.one_of(estimator, ESTIMATORS, "estimator")
+    checked_unit(unit)
+    return _pairs(p, q, lambda a, b: _psi(a, b, estimator)).to(unit)
 
 
 def cross_entropy_from_counts(p: Any, q: Any, *, unit: str = "nat") -> Estimate:
@@ -72,7 +76,8 @@ def cross_entropy_from_counts(p: Any, q: Any, *, unit: str = "nat") -> Estimate:
 
     The null is that q equals p: its mean is the entropy of both samples together.
     """
-    return _pairs(p, q, _cross).to(checked_unit(unit))
+    checked_unit(unit)
+    return _pairs(p, q, _cross).to(unit)
 
 
 def jensen_shannon(counts: Any, *others: Any, weights: Any = None, unit: str = "nat") -> Estimate:
@@ -89,18 +94,17 @@ def jensen_shannon(counts: Any, *others: Any, weights: Any = None, unit: str = "
         "nat" or "bit".
     """
     if others:
-        arrays = [checked_counts(getattr(one, "values", one)) for one in (counts, *others)]
-        try:
-            table = np.stack(np.broadcast_arrays(*arrays), axis=-2)
-        except ValueError:
-            raise InputError(f"the counts do not fit together: {', '.join(str(one.shape) for one in arrays)}") from None
+        named = {f"distribution {place}": one for place, one in enumerate((counts, *others))}
+        arrays, dims, coords = together(named)
+        table = np.stack(arrays, axis=-2)
     else:
-        table = checked_counts(getattr(counts, "values", counts))
+        table, dims, coords = labelled_counts(counts, inner=2)
+    checked_unit(unit)
     if table.ndim < 2 or table.shape[-2] < 2:
         raise InputError(f"counts has shape {table.shape}; expected at least two distributions, shape (..., J, K)")
     fixed = _weights(weights, table.shape[-2])
     rows = table.reshape(-1, *table.shape[-2:])
-    return stacked([_jensen_shannon(one, fixed) for one in rows], table.shape[:-2]).to(checked_unit(unit))
+    return stacked([_jensen_shannon(one, fixed) for one in rows], table.shape[:-2], dims, coords).to(unit)
 
 
 def hellinger(p: Any, q: Any) -> Estimate:
@@ -118,7 +122,7 @@ def wasserstein(p: Any, q: Any, *, bins: Any = None, range: tuple[float, float] 
     All that is in a bin counts as lying in its centre. ``bins`` are the edges, or their number with ``range``; by
     default the bins are 1 apart. The value has the unit of the edges.
     """
-    width = np.shape(getattr(p, "values", p))[-1] if np.ndim(getattr(p, "values", p)) else 0
+    width = checked_counts(p, "p").shape[-1]
     edges = np.arange(width + 1.0) if bins is None else bin_edges(bins, range)
     if edges.size != width + 1:
         raise InputError(f"bins has {edges.size} edges for {width} counts; expected {width + 1}")
@@ -126,26 +130,11 @@ def wasserstein(p: Any, q: Any, *, bins: Any = None, range: tuple[float, float] 
     return _pairs(p, q, lambda a, b: _wasserstein(a, b, steps))
 
 
-def _checked(estimator: str, what: str) -> None:
-    known = (ZHANG_GRABCHAK, PLUG_IN)
-    if estimator not in known:
-        raise InputError(
-            f"{what}: unknown estimator {estimator!r}{nearest(str(estimator), known)}; allowed: {', '.join(known)}"
-        )
-
-
 def _pairs(p: Any, q: Any, estimate: Callable[[Counts, Counts], Estimate]) -> Estimate:
     """Apply an estimator of two distributions along the last axis."""
-    a = checked_counts(getattr(p, "values", p), "p")
-    b = checked_counts(getattr(q, "values", q), "q")
-    if a.shape[-1] != b.shape[-1]:
-        raise InputError(f"p has {a.shape[-1]} bins and q {b.shape[-1]}; they must be the same")
-    try:
-        a, b = np.broadcast_arrays(a, b)
-    except ValueError:
-        raise InputError(f"p of shape {a.shape} and q of shape {b.shape} do not fit together") from None
+    (a, b), dims, coords = together({"p": p, "q": q})
     rows = zip(a.reshape(-1, a.shape[-1]), b.reshape(-1, b.shape[-1]), strict=True)
-    return stacked([_empty(one, other) or estimate(one, other) for one, other in rows], a.shape[:-1])
+    return stacked([_empty(one, other) or estimate(one, other) for one, other in rows], a.shape[:-1], dims, coords)
 
 
 def _empty(*counts: Counts) -> Estimate | None:
@@ -273,7 +262,8 @@ def _weights(weights: Any, number: int) -> Floats | None:
         if weights != "samples":
             raise InputError(f"weights is {weights!r}{nearest(weights, ['samples'])}; allowed: numbers, or 'samples'")
         return None
-    found = np.asarray(weights, dtype=np.float64)
+    given = as_array(weights, "weights")
+    found = given.astype(np.float64) if given.dtype.kind in "iuf" else np.empty(0)
     if found.shape != (number,) or not np.isfinite(found).all() or (found < 0.0).any() or found.sum() <= 0.0:
         raise InputError(f"weights must be {number} numbers, none negative, one for each distribution")
     shares: Floats = found / found.sum()
@@ -347,6 +337,8 @@ def _root_null(degrees: int) -> tuple[float, float]:
 
 
 _FOLDED = 2.0 / math.pi
+# Standard errors of F - G within which its sign at an edge is in doubt.
+_DOUBTFUL = 2.5
 # With a standard normal Z and the bias b(z) of the folded normal at an estimate z: E b(Z) / E |Z|, and the standard
 # deviation of |Z| - b(Z) over that of |Z|.
 _FOLDED_AGAIN = math.sqrt(2.0) - 1.0
@@ -354,7 +346,11 @@ _FOLDED_SPREAD = 1.358938
 
 
 def _wasserstein(n: Counts, m: Counts, steps: Floats) -> Estimate:
-    """Subtract the folded normal's bias at each edge; the interval reaches as far as noise can, by the triangle."""
+    """Subtract the folded normal's bias at each edge.
+
+    Where the sign of F - G is sure, the distance is a mean over samples. Elsewhere noise adds up to as much as it
+    does where F = G, and takes nothing off; its scatter and that of the sure part are independent there, by symmetry.
+    """
     total, other = int(n.sum()), int(m.sum())
     p, q = n / total, m / other
     below_p, below_q = np.cumsum(p)[:-1], np.cumsum(q)[:-1]
@@ -368,16 +364,24 @@ def _wasserstein(n: Counts, m: Counts, steps: Floats) -> Estimate:
     folded = spread * (math.sqrt(_FOLDED) * np.exp(-0.5 * away**2) - np.abs(away) * 2.0 * ndtr(-np.abs(away)))
     value = plug_in - float(folded @ steps)
     noise, second = math.sqrt(_FOLDED) * float(spread @ steps), _folded_variance(together, spread, steps)
-    potential = np.concatenate((np.cumsum((np.sign(apart) * steps)[::-1])[::-1], [0.0]))
-    first = _spread(p, potential) / total + _spread(q, potential) / other
+    first = _linear_variance(p, q, np.sign(apart) * steps, total, other)
     null_sd = _FOLDED_SPREAD * math.sqrt(second)
     error = max(math.sqrt(first), null_sd) if first > 0.0 else null_sd
-    reach = max(noise + QUANTILE * math.sqrt(second), QUANTILE * math.sqrt(first) if plug_in > 2.0 * noise else 0.0)
+    doubtful = np.where(np.abs(away) < _DOUBTFUL, steps, 0.0)
+    sure = _linear_variance(p, q, np.sign(apart) * (steps - doubtful), total, other)
+    added = math.sqrt(_FOLDED) * float(spread @ doubtful)
+    reach = QUANTILE * math.sqrt(max(first, sure + _folded_variance(together, spread, doubtful)))
     return Estimate(
-        value, error, (max(plug_in - reach, 0.0), max(value + reach, 0.0)), (1.0 - _FOLDED_AGAIN) * noise, null_sd,
+        value, error, (max(plug_in - added - reach, 0.0), plug_in + reach), (1.0 - _FOLDED_AGAIN) * noise, null_sd,
         min(total, other), unit="1", method="bias-corrected", flags=_flags((n, m)), null=NULL,
         details={"plug_in": plug_in},
     )  # fmt: skip
+
+
+def _linear_variance(p: Floats, q: Floats, slopes: Floats, total: int, other: int) -> float:
+    """Return the variance of sum (F - G) times ``slopes``, one at each edge."""
+    potential = np.concatenate((np.cumsum(slopes[::-1])[::-1], [0.0]))
+    return _spread(p, potential) / total + _spread(q, potential) / other
 
 
 def _folded_variance(together: Floats, spread: Floats, steps: Floats) -> float:

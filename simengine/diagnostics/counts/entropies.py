@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simengine.diagnostics.checks import whole
 from simengine.diagnostics.counts.kernels import (
     CHAO_SHEN,
     GRASSBERGER,
@@ -31,9 +32,9 @@ from simengine.diagnostics.counts.kernels import (
     summaries,
     terms,
 )
+from simengine.diagnostics.counts.labelled import labelled_counts
 from simengine.diagnostics.counts.nsb import nsb
 from simengine.diagnostics.estimate import QUANTILE, Estimate, checked_unit, flagged, normal_interval
-from simengine.diagnostics.samples import checked_counts
 from simengine.errors import InputError, nearest
 
 Marks = NDArray[np.bool_]
@@ -56,6 +57,9 @@ ESTIMATORS: Mapping[str, int] = MappingProxyType(
 )
 """The kind of each estimator of discrete entropies."""
 
+MOST_STATES = 2**53
+"""The largest alphabet: floats hold whole numbers exactly up to here."""
+
 FEWEST = 50
 FEWEST_APART = 10
 # Samples a state beyond which the null is that of a chi-square variable, to a relative error of 1 / this.
@@ -70,7 +74,7 @@ _PAIRED = 1200
 
 def kind_of(estimator: str, what: str = "entropy from counts") -> int:
     """Return the kind of an estimator by its name; one line with the nearest right name where there is none."""
-    if estimator not in ESTIMATORS:
+    if not isinstance(estimator, str) or estimator not in ESTIMATORS:
         raise InputError(
             f"{what}: unknown estimator {estimator!r}{nearest(str(estimator), ESTIMATORS)};"
             f" allowed: {', '.join(ESTIMATORS)}"
@@ -107,7 +111,7 @@ def entropy_from_counts(
     """
     checked_unit(unit)
     kind = kind_of(estimator)
-    table = checked_counts(getattr(counts, "values", counts))
+    table, dims, coords = labelled_counts(counts)
     k = _checked_states(table, states)
     if table.ndim == 1 and kind not in _BIASED:
         return _of_row(table, kind, k, estimator).to(unit)
@@ -125,7 +129,6 @@ def entropy_from_counts(
     shape = table.shape[:-1]
     numbers = [part.reshape(shape) if shape else float(part[0]) for part in (value, error, nulls[:, 0], nulls[:, 1], n)]
     low, high = normal_interval(numbers[0], numbers[1], lowest=0.0)
-    dims, coords = _labels(counts)
     return Estimate(
         numbers[0], numbers[1], (low, high), numbers[2], numbers[3], numbers[4], method=estimator,
         flags=flags.reshape(shape) if shape else flags[0], null=f"all {k} states equally likely",
@@ -160,17 +163,7 @@ def _of_row(table: NDArray[np.int64], kind: int, k: int, estimator: str) -> Esti
 def _checked_states(table: NDArray[np.int64], states: int | None) -> int:
     if states is None:
         return int(table.shape[-1])
-    most = int((table > 0).sum(axis=-1).max())
-    if isinstance(states, bool) or not isinstance(states, int | np.integer) or states < max(most, 1):
-        raise InputError(f"states is {states!r}; expected a whole number of at least {max(most, 1)}, the number seen")
-    return int(states)
-
-
-def _labels(counts: Any) -> tuple[tuple[Any, ...], dict[Any, Any]]:
-    dims = getattr(counts, "dims", ())
-    if not isinstance(dims, tuple) or len(dims) < 2:
-        return (), {}
-    return dims[:-1], {dim: counts.coords[dim] for dim in dims[:-1] if dim in counts.coords}
+    return whole(states, "states", max(int((table > 0).sum(axis=-1).max()), 1), MOST_STATES)
 
 
 def _flags(

@@ -14,16 +14,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln
 
-from simengine.diagnostics.counts.entropies import FEWEST, FEWEST_APART, entropy_from_counts
+from simengine.diagnostics.checks import positive, whole
+from simengine.diagnostics.counts.entropies import FEWEST, FEWEST_APART, MOST_STATES, entropy_from_counts
+from simengine.diagnostics.counts.labelled import labelled_counts
 from simengine.diagnostics.estimate import Estimate, checked_unit, flagged, normal_interval, stacked
-from simengine.diagnostics.samples import checked_counts
-from simengine.errors import InputError
 
 Counts = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 RARE = 10
+_FAR = 24
+# Of Stirling's series: 1 / 12 y - 1 / 360 y^3 + ...
+_STIRLING = {1: 1.0 / 12.0, 3: -1.0 / 360.0, 5: 1.0 / 1260.0, 7: -1.0 / 1680.0}
 
 
 def renyi_entropy(counts: Any, order: float, *, states: int | None = None, unit: str = "nat") -> Estimate:
@@ -41,14 +44,14 @@ def renyi_entropy(counts: Any, order: float, *, states: int | None = None, unit:
         "nat" or "bit".
     """
     checked_unit(unit)
-    if _checked_order(order) == 1.0:
+    if positive(order, "order") == 1.0:
         return entropy_from_counts(counts, states=states, unit=unit)
     return _each(counts, lambda row: _renyi(row, float(order), _states(row, states))).to(unit)
 
 
 def tsallis_entropy(counts: Any, order: float, *, states: int | None = None) -> Estimate:
     """Estimate Tsallis' entropy (1 - sum p^q) / (q - 1) from counts; its unit is 1. See :func:`renyi_entropy`."""
-    if _checked_order(order) == 1.0:
+    if positive(order, "order") == 1.0:
         found = entropy_from_counts(counts, states=states)
         return Estimate(
             found.value, found.standard_error, found.interval, found.null_mean, found.null_sd, found.n, unit="1",
@@ -58,42 +61,71 @@ def tsallis_entropy(counts: Any, order: float, *, states: int | None = None) -> 
     return _each(counts, lambda row: _tsallis(row, float(order), _states(row, states)))
 
 
-def _checked_order(order: Any) -> float:
-    if isinstance(order, bool) or not np.isreal(order) or not np.isfinite(order) or order <= 0:
-        raise InputError(f"order is {order!r}; expected a number above 0")
-    return float(order)
-
-
 def _each(counts: Any, estimate: Any) -> Estimate:
-    table = checked_counts(getattr(counts, "values", counts))
-    return stacked([estimate(row) for row in table.reshape(-1, table.shape[-1])], table.shape[:-1])
+    table, dims, coords = labelled_counts(counts)
+    rows = table.reshape(-1, table.shape[-1])
+    return stacked([estimate(row) for row in rows], table.shape[:-1], dims, coords)
 
 
 def _states(row: Counts, states: int | None) -> int:
     most = max(int(np.count_nonzero(row)), 1)
     if states is None:
         return max(int(row.size), 1)
-    if isinstance(states, bool) or not isinstance(states, int | np.integer) or states < most:
-        raise InputError(f"states is {states!r}; expected a whole number of at least {most}, the number seen")
-    return int(states)
+    return whole(states, "states", most, MOST_STATES)
 
 
-def _power_sum(counts: Counts, order: float) -> tuple[float, float, float]:
-    """Return the sum of p^q, its variance by the delta method and what is left of it where all shares are even."""
+def _power_sum(counts: Counts, order: float) -> tuple[float, float, float, float]:
+    """Return ln and rest of the sum of p^q, which is one more than its rest, and its variance, relative and not.
+
+    With d = q - 1 the term of a state is n / N times the ratio of n (n - d)_d / n to that of N. Near q = 1 the rest is
+    exact where the sum is not, in large orders the logarithm is.
+    """
     n = counts[counts > 0].astype(np.float64)
     total = float(n.sum())
+    power = order - 1.0
     # Beyond its own number of samples a state holds no such group of samples.
-    enough = n - order + 1.0 > 0.0
+    enough = n - power > 0.0
     if total < order:
-        return math.nan, math.nan, math.nan
-    logs = gammaln(n[enough] + 1.0) - gammaln(n[enough] - order + 1.0)
-    value = float(np.exp(logs + gammaln(total - order + 1.0) - gammaln(total + 1.0)).sum())
+        return -math.inf, math.nan, math.nan, math.nan
+    terms = np.full(n.size, -np.inf)
+    different, which = np.unique(n[enough], return_inverse=True)
+    terms[enough] = _log_rising(different - power, power)[which] - _log_rising(np.array([total - power]), power)[0]
     p = n / total
-    mean = float((p**order).sum())
-    first = order**2 * max(float((p ** (2.0 * order - 1.0)).sum()) - mean**2, 0.0) / total
-    curved = (order * (order - 1.0) / total) ** 2 * float((p ** (2.0 * order - 2.0)).sum())
-    second = 0.5 * curved * max(n.size - 1, 0) / max(n.size, 1)
-    return value, max(first - 2.0 * second, 0.0) + second, second
+    log_sum, rest = _log_mean(p, terms) if enough.any() else (-math.inf, -1.0)
+    shares = power * np.log(p)
+    # Each state's own p^(q-1) over the mean of them.
+    mean = _log_mean(p, shares)[0]
+    relative = shares - mean
+    first = order**2 * float(p @ np.expm1(relative) ** 2) / total
+    curved = (order * power / total) ** 2 * float((np.exp(relative) ** 2).sum())
+    second = 0.5 * curved * (n.size - 1) / n.size
+    variance = max(first - 2.0 * second, 0.0) + second
+    return log_sum, rest, variance * math.exp(2.0 * min(mean - log_sum, 300.0)), variance * math.exp(2.0 * mean)
+
+
+def _log_mean(p: Floats, logs: Floats) -> tuple[float, float]:
+    """Return ln of the mean of exponentials, and the mean less 1, both to a relative error of rounding."""
+    rest = float(p @ np.expm1(np.minimum(logs, 0.0))) + float(p @ np.expm1(np.maximum(logs, 0.0)))
+    if abs(rest) < 0.5:
+        return math.log1p(rest), rest
+    most = float(logs.max())
+    found = most + math.log(float(p @ np.exp(logs - most)))
+    return found, math.expm1(found) if found < 700.0 else math.inf
+
+
+def _log_rising(x: Floats, power: float) -> Floats:
+    """Return ln Gamma(x + power) / Gamma(x), without the difference of two large logarithms.
+
+    By Stirling's series at x + 24, in which all terms are in proportion to ``power``, and the recurrence down to x.
+    """
+    y = x + _FAR
+    steps = np.log1p(power / (x[:, None] + np.arange(_FAR))).sum(axis=1)
+    found: Floats = power * np.log(y + power) + (y - 0.5) * np.log1p(power / y) - power - steps
+    # (a^k - b^k) / (a - b) is a sum of products, without a difference.
+    a, b = 1.0 / (y + power), 1.0 / y
+    for k, factor in _STIRLING.items():
+        found -= power * a * b * factor * sum(a**i * b ** (k - 1 - i) for i in range(k))
+    return found
 
 
 def _flags(counts: Counts, error: float, order: float) -> tuple[str, ...]:
@@ -120,16 +152,16 @@ def _renyi(counts: Counts, order: float, states: int) -> Estimate:
     n = int(counts.sum())
     if n == 0:
         return _nothing(method, "nat", states)
-    power, variance, _ = _power_sum(counts, order)
-    if not power > 0.0:
+    log_sum, _, variance, _ = _power_sum(counts, order)
+    if not math.isfinite(log_sum):
         return Estimate(math.nan, n=n, method=method, flags=flagged("few_samples"), null=_null(states))
     # The logarithm of an unbiased number is too small by half its relative variance.
-    value = (math.log(power) + 0.5 * variance / power**2) / (1.0 - order)
-    error = math.sqrt(variance) / power / abs(1.0 - order)
+    value = (log_sum + 0.5 * variance) / (1.0 - order)
+    error = math.sqrt(variance) / abs(1.0 - order)
     return Estimate(
         value, error, normal_interval(value, error, lowest=0.0), math.log(states),
         order * math.sqrt(0.5 * (states - 1)) / n, n, method=method, flags=_flags(counts, error, order),
-        null=_null(states), details={"order": order, "power_sum": power},
+        null=_null(states), details={"order": order, "power_sum": math.exp(log_sum)},
     )  # fmt: skip
 
 
@@ -138,12 +170,13 @@ def _tsallis(counts: Counts, order: float, states: int) -> Estimate:
     n = int(counts.sum())
     if n == 0:
         return _nothing(method, "1", states)
-    power, variance, _ = _power_sum(counts, order)
-    value, error = (1.0 - power) / (order - 1.0), math.sqrt(variance) / abs(order - 1.0)
+    log_sum, rest, _, variance = _power_sum(counts, order)
+    value, error = rest / (1.0 - order), math.sqrt(variance) / abs(order - 1.0)
     even = states ** (1.0 - order)
-    flags = _flags(counts, error, order) if math.isfinite(power) else flagged("few_samples")
+    null_mean = math.expm1((1.0 - order) * math.log(states)) / (1.0 - order)
+    flags = _flags(counts, error, order) if math.isfinite(rest) else flagged("few_samples")
     return Estimate(
-        value, error, normal_interval(value, error, lowest=0.0), (1.0 - even) / (order - 1.0),
+        value, error, normal_interval(value, error, lowest=0.0), null_mean,
         order * even * math.sqrt(0.5 * (states - 1)) / n, n, unit="1", method=method, flags=flags,
-        null=_null(states), details={"order": order, "power_sum": power},
+        null=_null(states), details={"order": order, "power_sum": math.exp(log_sum)},
     )  # fmt: skip

@@ -45,10 +45,10 @@ from simengine.diagnostics.counts.kernels import (
     PLUG_IN,
     entropy_of_states,
 )
+from simengine.diagnostics.counts.labelled import Coords, Dims, labelled_counts
 from simengine.diagnostics.counts.nsb import nsb
 from simengine.diagnostics.counts.tables import DENSE, JointTable, joint_table
 from simengine.diagnostics.estimate import Estimate, checked_unit, flagged, normal_interval, stacked
-from simengine.diagnostics.samples import checked_counts
 from simengine.errors import InputError
 
 Counts = NDArray[np.int64]
@@ -128,9 +128,10 @@ def conditional_entropy_of_symbols(
 
 def conditional_entropy_from_table(table: Any, *, estimator: str = "grassberger", unit: str = "nat") -> Estimate:
     """Estimate H(X | Z) from counts of shape (..., K_x, K_z); see :func:`conditional_entropy_of_symbols`."""
-    counts = _checked_table(table, 2)
+    checked_unit(unit)
+    counts, dims, coords = _checked_table(table, 2)
     found = [_conditional_entropy(_dense(one), estimator) for one in counts.reshape(-1, *counts.shape[-2:])]
-    return stacked(found, counts.shape[:-2]).to(checked_unit(unit))
+    return stacked(found, counts.shape[:-2], dims, coords).to(unit)
 
 
 def _from_table(table: Any, variables: int, estimator: str, unit: str) -> Estimate:
@@ -140,17 +141,16 @@ def _from_table(table: Any, variables: int, estimator: str, unit: str) -> Estima
         if len(table.shape) != variables:
             raise InputError(f"the table is of {len(table.shape)} variables; expected {variables}")
         return _information(table, kind, estimator).to(unit)
-    counts = _checked_table(table, variables)
-    parts = counts.reshape(-1, *counts.shape[-variables:])
-    found = stacked([_information(_dense(one), kind, estimator) for one in parts], counts.shape[:-variables])
-    return found.to(unit)
+    counts, dims, coords = _checked_table(table, variables)
+    parts = [_information(_dense(one), kind, estimator) for one in counts.reshape(-1, *counts.shape[-variables:])]
+    return stacked(parts, counts.shape[:-variables], dims, coords).to(unit)
 
 
-def _checked_table(table: Any, variables: int) -> Counts:
-    counts = checked_counts(getattr(table, "values", table), "table")
+def _checked_table(table: Any, variables: int) -> tuple[Counts, Dims, Coords]:
+    counts, dims, coords = labelled_counts(table, "table", variables)
     if counts.ndim < variables:
         raise InputError(f"the table has shape {counts.shape}; expected one axis for each of {variables} variables")
-    return counts
+    return counts, dims, coords
 
 
 def _dense(counts: Counts) -> JointTable:

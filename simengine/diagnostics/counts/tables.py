@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simengine.diagnostics.counts.counting import count_in_equal_bins, count_symbols, number_labels, place_in_bins
-from simengine.diagnostics.counts.entropies import entropy_from_counts
+from simengine.diagnostics.checks import whole
+from simengine.diagnostics.counts.counting import count_in_bins, count_symbols, number_labels, place_in_bins
+from simengine.diagnostics.counts.entropies import MOST_STATES, entropy_from_counts, kind_of
 from simengine.diagnostics.equal_bins import equal_edges
-from simengine.diagnostics.estimate import Estimate, doubted
-from simengine.diagnostics.samples import checked_values
+from simengine.diagnostics.estimate import Estimate, checked_unit, doubted
+from simengine.diagnostics.samples import LARGEST, as_array, checked_values
 from simengine.errors import InputError
 
 Symbols = NDArray[np.int64]
@@ -27,6 +28,9 @@ Edges = NDArray[np.float64]
 
 DENSE = 1 << 20
 """The greatest number of cells of a dense table."""
+
+MOST_BINS = 1 << 24
+"""The greatest number of bins: their edges and counts are kept."""
 
 CAP = 1 << 22
 """The greatest number of cells that a sparse table keeps by default."""
@@ -166,30 +170,38 @@ def bin_edges(bins: Any, range: tuple[float, float] | None = None) -> Edges:
 
     A number of bins needs a range: edges that follow the data make numbers that cannot be compared or merged.
     """
-    if np.ndim(bins) == 0:
-        if isinstance(bins, bool | np.bool_) or not isinstance(bins, int | np.integer) or bins < 1:
+    given = as_array(bins, "bins")
+    if given.ndim == 0:
+        if isinstance(bins, bool) or not isinstance(bins, int | np.integer) or not 1 <= bins <= MOST_BINS:
             raise InputError(
-                f"bins is {bins!r}; expected edges, or a whole number of at least 1 with range=(low, high)"
+                f"bins is {bins!r}; expected edges, or a whole number of at least 1 and at most {MOST_BINS} with range"
             )
         if range is None:
             raise InputError(f"bins={int(bins)} needs range=(low, high): bins are declared, never taken from the data")
-        try:
-            low, high = (float(end) for end in range)
-        except (TypeError, ValueError):
-            raise InputError(f"range is {range!r}; expected (low, high)") from None
-        if not (np.isfinite(low) and np.isfinite(high) and low < high):
-            raise InputError(f"range is {low:g} to {high:g}; expected two finite numbers that rise")
+        low, high = _ends(range)
         found: Edges = equal_edges(low, high, int(bins))
+        if not (np.diff(found) > 0.0).all():
+            raise InputError(f"range is {low!r} to {high!r}, too narrow for {int(bins)} bins")
         return found
     if range is not None:
         raise InputError("range= belongs to a number of bins; here bins holds the edges")
-    try:
-        edges = np.ascontiguousarray(bins, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise InputError("bins holds no numbers; expected edges, or their number with range=(low, high)") from None
+    if given.dtype.kind not in "iuf":
+        raise InputError("bins holds no numbers; expected edges, or their number with range=(low, high)")
+    edges = np.ascontiguousarray(given, dtype=np.float64)
     if edges.ndim != 1 or edges.size < 2 or not np.isfinite(edges).all() or not (np.diff(edges) > 0.0).all():
         raise InputError("bins are edges: at least two finite numbers that rise")
     return edges
+
+
+def _ends(range: Any) -> tuple[float, float]:
+    """Return the two ends of a range of less than LARGEST, so that its width is a number."""
+    ends = as_array(range, "range")
+    if ends.shape != (2,) or ends.dtype.kind not in "iuf":
+        raise InputError(f"range is {range!r}; expected (low, high)")
+    low, high = float(ends[0]), float(ends[1])
+    if not -LARGEST < low < high < LARGEST:
+        raise InputError(f"range is {low:g} to {high:g}; expected two finite numbers that rise, below {LARGEST:g}")
+    return low, high
 
 
 def binned(
@@ -210,18 +222,15 @@ def histogram(
 ) -> tuple[Counts, int]:
     """Return how many values each bin holds, shape (K,), and how many lie outside; see :func:`binned`."""
     edges = bin_edges(bins, range)
-    array = np.asarray(values)
+    array = as_array(values, word)
     if array.dtype.kind not in "biuf":
         raise InputError(f"{word} holds {array.dtype}; expected numbers")
     flat = np.ascontiguousarray(array, dtype=np.float64).ravel()
-    widths = np.diff(edges)
-    if np.abs(widths - widths[0]).max() <= 1e-9 * widths[0]:
-        counts, outside, bad = count_in_equal_bins(flat, edges)
-        if bad:
-            checked_values(flat, word, discrete=False)
-        return counts, int(outside)
-    symbols, outside = place_in_bins(checked_values(flat, word, discrete=False), edges)
-    return count_symbols(symbols, widths.size), int(outside)
+    counts, outside = count_in_bins(flat, edges)
+    # What is no finite number lies outside, so that a second look is seldom needed.
+    if outside and not np.isfinite(flat).all():
+        checked_values(flat, word, discrete=False)
+    return counts, int(outside)
 
 
 def histogram_entropy(
@@ -232,14 +241,15 @@ def histogram_entropy(
 
     The null is that all bins are equally likely. Flag ``outside_range`` if values lie outside the bins.
     """
+    checked_unit(unit)
+    kind_of(estimator)
     counts, outside = histogram(values, bins, range)
     found = entropy_from_counts(counts, estimator=estimator, unit=unit)
     return doubted(found, "outside_range" if outside else None)
 
 
 def _declared(array: NDArray[Any], states: int, word: str) -> Symbols:
-    if isinstance(states, bool) or not isinstance(states, int | np.integer) or states < 1:
-        raise InputError(f"states of {word} is {states!r}; expected a whole number of at least 1")
+    whole(states, f"states of {word}", 1, MOST_STATES)
     if array.dtype.kind not in "biu":
         raise InputError(f"{word} holds {array.dtype}; with states={states} it holds the symbols 0 to {states - 1}")
     symbols = np.ascontiguousarray(array, dtype=np.int64)

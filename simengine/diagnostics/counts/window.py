@@ -13,14 +13,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simengine.diagnostics.checks import whole
 from simengine.diagnostics.counts.entropies import FEWEST, FEWEST_APART, even_null, kind_of, raised
 from simengine.diagnostics.counts.kernels import GRASSBERGER_1988, MILLER_MADOW
 from simengine.diagnostics.counts.tables import encode
 from simengine.diagnostics.counts.window_kernels import TERMS, binary_places, changes, push, slide, window_moments
 from simengine.diagnostics.estimate import Estimate, checked_unit, normal_interval
+from simengine.diagnostics.samples import as_array
 from simengine.errors import InputError
 
 Symbols = NDArray[np.int64]
+
+MOST_KEPT = 1 << 26
+"""The most states and symbols in a window, for each of which a few numbers are kept."""
 
 
 class WindowEntropy:
@@ -37,7 +42,8 @@ class WindowEntropy:
     """
 
     def __init__(self, states: int, window: int, *, estimator: str = "grassberger"):
-        self.states, self.window = _whole(states, "states"), _whole(window, "window")
+        self.states, self.window = whole(states, "states"), whole(window, "window")
+        _check_size(self.states, self.window)
         self.estimator, self._kind = estimator, _additive(estimator)
         self._changes = changes(self.window, self._kind)
         self.reset()
@@ -58,7 +64,7 @@ class WindowEntropy:
 
     def push(self, symbols: Any) -> None:
         """Add one symbol, or several in their order; the oldest leave the window."""
-        array = np.atleast_1d(np.asarray(symbols))
+        array = np.atleast_1d(as_array(symbols, "symbols"))
         if array.size:
             encoded, _ = encode(array, self.states, "symbols")
             self._pushed = int(
@@ -93,10 +99,12 @@ def sliding_entropy(
     """
     checked_unit(unit)
     kind = _additive(estimator)
-    if np.ndim(symbols) != 1:
-        raise InputError(f"symbols has shape {np.shape(symbols)}; expected a series of shape (T,)")
-    encoded, number = encode(symbols, states, "symbols")
-    size = _whole(window, "window")
+    array = as_array(symbols, "symbols")
+    if array.ndim != 1:
+        raise InputError(f"symbols has shape {array.shape}; expected a series of shape (T,)")
+    encoded, number = encode(array, states, "symbols")
+    _check_size(number, 1)
+    size = whole(window, "window")
     if size > encoded.size:
         raise InputError(f"window is {size}, longer than the series of {encoded.size} symbols")
     found = slide(encoded, number, size, kind)
@@ -131,7 +139,6 @@ def _additive(estimator: str) -> int:
     return kind
 
 
-def _whole(number: Any, what: str) -> int:
-    if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
-        raise InputError(f"{what} is {number!r}; expected a whole number of at least 1")
-    return int(number)
+def _check_size(states: int, window: int) -> None:
+    if states + window > MOST_KEPT:
+        raise InputError(f"states is {states} and window {window}; together they may be up to {MOST_KEPT}")

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, special
 
-from simengine.diagnostics import samples
+from simengine.diagnostics import checks, samples
 from simengine.diagnostics.dynamics.cascade_kernels import STEEPEST, distance, exponent_of, fitted, hurwitz
 from simengine.diagnostics.estimate import Estimate, flagged, normal_interval, stacked
 from simengine.errors import InputError
@@ -45,6 +45,7 @@ _STARTS = 50
 _TRIES = 3
 _LILLIEFORS = 1.031
 _TABLE = 20_000
+_LARGEST_SIZE = 2**53
 
 
 def cascade_exponent(
@@ -79,10 +80,12 @@ def cascade_exponent(
     InputError
         If sizes are not whole or below 1, or fewer than 3 different ones lie in the tail.
     """
-    if bootstraps < 20:
-        raise InputError(f"bootstraps is {bootstraps}; an error needs at least 20")
+    checks.repeats(bootstraps, "bootstraps", 20)
+    checks.seed(seed)
+    if lowest is not None:
+        lowest = checks.whole(lowest, "lowest", 1, _LARGEST_SIZE)
     blocks = samples.samples(sizes, data=data, dim=dim, names=("sizes",))
-    found = [_exponent(_checked(block), lowest, int(bootstraps), seed) for (block,) in blocks]
+    found = [_exponent(_checked(block), lowest, bootstraps, seed) for (block,) in blocks]
     return stacked(found, blocks.batch, blocks.dims, blocks.coords)
 
 
@@ -116,8 +119,6 @@ def _checked(block: NDArray[Any]) -> NDArray[np.int64]:
 
 def _exponent(sizes: NDArray[np.int64], lowest: int | None, bootstraps: int, seed: int) -> Estimate:
     values, counts = _table(sizes)
-    if lowest is not None and int(lowest) < 1:
-        raise InputError(f"lowest is {lowest}; the smallest cascade has size 1")
     if len(values if lowest is None else values[values >= lowest]) < 3:
         raise InputError("sizes: fewer than 3 different sizes in the tail; an exponent needs more")
     exponent, x_min, far = _fit(values, counts, lowest)

@@ -24,7 +24,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simengine.diagnostics import samples
+from simengine.diagnostics import checks, samples
 from simengine.diagnostics.counts import divergences
 from simengine.diagnostics.dynamics.noncentral import squared_error
 from simengine.diagnostics.estimate import Estimate, checked_unit, choose, flagged, normal_interval
@@ -46,6 +46,7 @@ _MEASURES: dict[str, Callable[[Any, Any], Estimate]] = {
 }
 _DOUBTS = ("few_samples", "empty", "constant", "unseen_states")
 _MOST_STATES = 1 << 20
+_END = flagged("series_end")
 
 
 def novelty(counts: Any, *, window: int, unit: str = "nat", data: Any = None, dim: str | None = None) -> Estimate:
@@ -66,7 +67,8 @@ def novelty(counts: Any, *, window: int, unit: str = "nat", data: Any = None, di
     Returns
     -------
     Estimate
-        Arrays of shape (..., T); NaN within ``window`` of the beginning. Details: ``plug_in``, the published value.
+        Arrays of shape (..., T); NaN, flagged ``series_end``, within ``window`` of the beginning. Details:
+        ``plug_in``, the published value.
     """
     return _surprise(counts, window, unit, data, dim, "novelty")
 
@@ -104,18 +106,19 @@ def drift(
     Returns
     -------
     Estimate
-        Arrays of shape (..., T); NaN in the first ``lag`` periods.
+        Arrays of shape (..., T); NaN, flagged ``series_end``, in the first ``lag`` periods.
     """
     checked_unit(unit)
     between = choose(_MEASURES, measure, "drift")
+    lag = checks.whole(lag, "lag")
     tables, dims, coords = _tables(counts, data, dim)
-    if not 1 <= lag < tables.shape[-2]:
+    if lag >= tables.shape[-2]:
         raise InputError(f"lag is {lag}; allowed: 1 to {tables.shape[-2] - 1}, less than the number of tables")
     found: Estimate = between(tables[..., lag:, :], tables[..., :-lag, :])
     numbers: dict[str, Any] = {name: _padded(getattr(found, name), lag, 0) for name in _NUMBERS}
     flags = np.empty(tables.shape[:-1], object)
     for index in np.ndindex(flags.shape):
-        flags[index] = () if index[-1] < lag else found.flags[(*index[:-1], index[-1] - lag)]
+        flags[index] = _END if index[-1] < lag else found.flags[(*index[:-1], index[-1] - lag)]
     low, high = found.interval
     shape = np.shape(found.value)
     details = {
@@ -148,15 +151,16 @@ def window_counts(
     blocks = samples.series(series, data=data, dim=dim, pool=pool, names=("series",), discrete=True)
     (labels,) = blocks.arrays
     length = labels.shape[-1]
-    if not 1 <= window <= length:
-        raise InputError(f"window is {window}; allowed: 1 to {length}, the length of the series")
+    window = checks.whole(window, "window", 1, length)
+    if states is not None:
+        states = checks.whole(states, "states", 1, _MOST_STATES)
     if states is None:
         seen, codes = np.unique(labels, return_inverse=True)
         codes, size = codes.reshape(labels.shape), len(seen)
     else:
         if labels.dtype.kind not in "biu" or labels.min() < 0 or labels.max() >= states:
             raise InputError(f"with states={states} the series must hold whole numbers from 0 to {states - 1}")
-        codes, size = labels.astype(np.int64), int(states)
+        codes, size = labels.astype(np.int64), states
     parts = length // window
     if parts * size > _MOST_STATES:
         raise InputError(f"{parts} windows of {size} states are too many cells; up to {_MOST_STATES} are counted")
@@ -170,11 +174,12 @@ def _surprise(
     counts: Any, window: int, unit: str, data: Any, dim: str | None, kind: Literal["novelty", "transience", "resonance"]
 ) -> Estimate:
     checked_unit(unit)
+    window = checks.whole(window, "window")
     tables, dims, coords = _tables(counts, data, dim)
     shape = tables.shape[:-1]
     ahead = 0 if kind == "novelty" else window
     behind = 0 if kind == "transience" else window
-    if not 1 <= window <= shape[-1] - 1 or behind + ahead >= shape[-1]:
+    if window > shape[-1] - 1 or behind + ahead >= shape[-1]:
         raise InputError(
             f"window is {window}; {kind} of {shape[-1]} tables needs one of 1 to {_widest(shape[-1], kind)}"
         )
@@ -260,14 +265,11 @@ def _tables(
     """Count tables (..., T, K), with the names and coordinates of all dims but the last."""
     import xarray
 
-    if isinstance(counts, str):
-        if data is None:
-            raise InputError(f"counts is the text {counts!r}, the name of a variable: data= must say of which file")
-        dataset = data if isinstance(data, xarray.Dataset) else xarray.load_dataset(data)
-        if counts not in dataset.variables:
-            known = [str(one) for one in dataset.data_vars]
-            raise InputError(f"data has no variable {counts!r}{nearest(counts, known)}; it has {', '.join(known)}")
-        counts = dataset[counts]
+    counts = samples.named(counts, data, "counts")
+    if dim is not None and not isinstance(dim, str):
+        raise InputError(f"dim is {dim!r}; expected the name of the dim of time")
+    if dim is not None and not isinstance(counts, xarray.DataArray):
+        raise InputError("counts has no named dims; dim= is for DataArrays and variables of data=")
     dims: tuple[Hashable, ...] = ()
     coords: dict[Hashable, Any] = {}
     if isinstance(counts, xarray.DataArray):
@@ -293,10 +295,11 @@ def _padded(numbers: ArrayLike, before: int, after: int) -> Array:
 
 
 def _flags(doubts: NDArray[np.bool_], shape: tuple[int, ...], before: int) -> NDArray[Any]:
-    """Flags of all times; none where there is no value because the sequence begins or ends."""
+    """Flags of all times: ``series_end`` where there is no value, the first ``before`` ones and the last."""
     flags = np.empty(shape, object)
+    last = before + doubts.shape[-2]
     for index in np.ndindex(shape):
-        flags[index] = ()
+        flags[index] = () if before <= index[-1] < last else _END
     for found in np.argwhere(doubts.any(axis=-1)).tolist():
         index = tuple(found)
         place = (*index[:-1], index[-1] + before)

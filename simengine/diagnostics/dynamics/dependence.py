@@ -80,7 +80,8 @@ def by_counts(
     kind = COUNT_ESTIMATORS[estimator]
     if shuffles:
         surrogates = shuffled_by_counts(a, b, c, shuffles, seed)
-        bias, null_mean, null_sd = float(surrogates.mean()), 0.0, float(surrogates.std(ddof=1))
+        bias, null_mean = float(surrogates.mean()), 0.0
+        null_sd = float(surrogates.std(ddof=1)) if shuffles > 1 else math.nan
         details["bias"], null = bias, f"source shuffled {shuffles} times"
         value = plug_in - bias
     elif kind == -1:

@@ -22,10 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import signal, special
 
-from simengine.diagnostics import samples
+from simengine.diagnostics import checks, samples
 from simengine.diagnostics.dynamics.warning_kernels import kendall, rolling
 from simengine.diagnostics.estimate import QUANTILE, Estimate, flagged, stacked
-from simengine.errors import InputError, nearest
+from simengine.errors import InputError
 
 Array = NDArray[np.float64]
 
@@ -93,16 +93,16 @@ def early_warning(
     seed
         Of the surrogates.
     """
-    if detrend not in _DETREND:
-        raise InputError(f"detrend is {detrend!r}{nearest(str(detrend), _DETREND)}; allowed: {' and '.join(_DETREND)}")
-    if surrogates != 0 and surrogates < _FEWEST:
+    checks.one_of(detrend, _DETREND, "detrend")
+    checks.seed(seed)
+    if 0 < checks.repeats(surrogates, "surrogates") < _FEWEST:
         raise InputError(f"surrogates is {surrogates}; a null needs at least {_FEWEST}, or 0 for none")
     blocks = samples.series(series, data=data, dim=dim, pool=pool, names=("series",), discrete=False)
     length = blocks.arrays[0].shape[-1]
-    if not _FEWEST <= window < length:
+    if not _FEWEST <= checks.whole(window, "window") < length:
         raise InputError(f"window is {window}; allowed: {_FEWEST} to {length - 1}, less than the length of the series")
-    step = max(1, (length - window) // _WINDOWS) if stride is None else int(stride)
-    if not 1 <= step <= length - window:
+    step = max(1, (length - window) // _WINDOWS) if stride is None else checks.whole(stride, "stride")
+    if step > length - window:
         raise InputError(f"stride is {stride}; allowed: 1 to {length - window}, so that there are two windows")
     found = [_warned(np.ascontiguousarray(block), window, step, detrend, surrogates, seed) for (block,) in blocks]
     times = np.arange(0, length - window + 1, step) + window - 1

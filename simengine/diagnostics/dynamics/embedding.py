@@ -26,13 +26,6 @@ Floats = NDArray[np.float64]
 _SPAN = 4
 
 
-def checked_length(value: Any, word: str, least: int = 1) -> int:
-    """Return a whole number of steps; ``InputError`` if it is none, or too small."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise InputError(f"{word} is {value!r}; expected a whole number of at least {least}")
-    return int(value)
-
-
 def symbols(values: NDArray[Any]) -> tuple[Codes, int]:
     """Return labels as 0, 1, ... in ascending order, of the same shape, and how many differ."""
     if values.dtype.kind in "biu":

@@ -12,11 +12,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
+from simengine.diagnostics import checks
 from simengine.diagnostics.dynamics import embedding
 from simengine.diagnostics.dynamics.dependence import FEWEST
 from simengine.diagnostics.dynamics.suffixes import phrases, previous_factors
-from simengine.diagnostics.estimate import Estimate, doubted, flagged, normal_interval, stacked
+from simengine.diagnostics.estimate import LEVEL, Estimate, doubted, flagged, stacked
 from simengine.diagnostics.samples import Dims, series
 from simengine.errors import InputError
 
@@ -25,7 +27,7 @@ def lempel_ziv_complexity(
     values: Any, *, normalized: bool = False, shuffles: int = 0, seed: int = 0, bins: Any = None,
     range: tuple[float, float] | None = None, data: Any = None, dim: Dims = None, pool: Dims = None,
 ) -> Estimate:  # fmt: skip
-    """Count the phrases of a sequence; of several realisations the mean, with its standard error.
+    """Count the phrases of a sequence; of several realisations the mean, with its standard error and Student's interval.
 
     Parameters
     ----------
@@ -44,8 +46,10 @@ def lempel_ziv_complexity(
         Without unit; the standard error is NaN for a single realisation. ``details["phrases"]`` has the number of each
         realisation, ``details["rate"]`` phrases times ln n / n, an entropy rate in nats a step.
     """
+    checks.truth(normalized, "normalized")
+    checks.repeats(shuffles)
+    checks.seed(seed)
     blocks = series(values, data=data, dim=dim, pool=pool)
-    embedding.checked_length(shuffles, "shuffles", 0)
 
     def estimate(one: NDArray[Any]) -> Estimate:
         labels, beyond = embedding.as_symbols(one, bins, range)
@@ -65,6 +69,7 @@ def _single(codes: NDArray[np.int64], states: int, normalized: bool, shuffles: i
     counts = np.array([phrases(previous_factors(np.ascontiguousarray(row), states)) for row in codes])
     each = counts * scales
     error = float(each.std(ddof=1)) / math.sqrt(rows) if rows > 1 else math.nan
+    reach = float(stdtrit(rows - 1, 0.5 * (1.0 + LEVEL))) * error if rows > 1 else math.nan
     null_mean, null_sd, null = math.nan, math.nan, ""
     if shuffles:
         rng = np.random.Generator(np.random.Philox(seed))
@@ -76,7 +81,7 @@ def _single(codes: NDArray[np.int64], states: int, normalized: bool, shuffles: i
         null = f"symbols in {shuffles} random orders"
     value = float(each.mean())
     return Estimate(
-        value, error, normal_interval(value, error, 0.0), null_mean, null_sd, codes.size, "1", "lempel-ziv-76",
+        value, error, (max(value - reach, 0.0), value + reach), null_mean, null_sd, codes.size, "1", "lempel-ziv-76",
         flagged("few_samples" if n < FEWEST else None, "constant" if states == 1 else None), null,
         {"phrases": counts, "rate": float(counts.mean()) * math.log(n) / n},
     )  # fmt: skip

@@ -102,7 +102,7 @@ def by_regression(
     if shuffles:
         surrogates = _shuffled(a, b, c, apart.log_det, shuffles, seed)
         bias = details["bias"] = float(surrogates.mean())
-        null = (0.0, float(surrogates.std(ddof=1)), f"source shuffled {shuffles} times")
+        null = (0.0, float(surrogates.std(ddof=1)) if shuffles > 1 else math.nan, f"source shuffled {shuffles} times")
     values = plug_in + 0.5 * (apart.lengths - full.lengths)
     series = np.ascontiguousarray(values.reshape(rows, -1))
     variance, memory, ended = long_run_variance(series)

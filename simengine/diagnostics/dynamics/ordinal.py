@@ -19,14 +19,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simengine.diagnostics import checks
 from simengine.diagnostics.dynamics import embedding
 from simengine.diagnostics.dynamics.dependence import MANY, answer
 from simengine.diagnostics.dynamics.memory import long_run_variance
 from simengine.diagnostics.dynamics.ordinal_kernels import overlap_variances, patterns
 from simengine.diagnostics.dynamics.windows import each
-from simengine.diagnostics.estimate import Estimate, flagged, stacked
+from simengine.diagnostics.estimate import Estimate, checked_unit, flagged, stacked
 from simengine.diagnostics.samples import Dims, series
-from simengine.errors import InputError
 
 Floats = NDArray[np.float64]
 Spread = Callable[[Floats], tuple[float, int, bool]]
@@ -65,7 +65,8 @@ def permutation_entropy(
         In nats or bits; from 0 to ln order!, which is ``details["highest"]`` (nats) and the mean of the null, white
         noise.
     """
-    _checked_estimator(estimator)
+    _check_estimator(estimator)
+    checked_unit(unit)
     codes_of = _pattern_reader(values, order, lag, data, dim, pool)
 
     def estimate(one: NDArray[Any]) -> Estimate:
@@ -84,7 +85,7 @@ def statistical_complexity(
 
     Parameters are those of :func:`permutation_entropy`. ``details["entropy"]`` is the normalised plug-in entropy.
     """
-    _checked_estimator(estimator)
+    _check_estimator(estimator)
     codes_of = _pattern_reader(values, order, lag, data, dim, pool)
 
     def estimate(one: NDArray[Any]) -> Estimate:
@@ -201,14 +202,11 @@ class _Reader:
 
 
 def _pattern_reader(values: Any, order: int, lag: int, data: Any, dim: Dims, pool: Dims) -> _Reader:
-    length, step = embedding.checked_length(order, "order", 2), embedding.checked_length(lag, "lag")
-    if length > GREATEST_ORDER:
-        raise InputError(f"order is {order}; at most {GREATEST_ORDER}")
+    length, step = checks.whole(order, "order", 2, GREATEST_ORDER), checks.whole(lag, "lag")
     blocks = series(values, data=data, dim=dim, pool=pool, discrete=False)
     embedding.first_window(blocks.arrays[0].shape[-1], [(length - 1) * step])
     return _Reader(blocks, length, step)
 
 
-def _checked_estimator(estimator: str) -> None:
-    if estimator not in ("counts", "plug-in"):
-        raise InputError(f"estimator is {estimator!r}; allowed: counts and plug-in")
+def _check_estimator(estimator: str) -> None:
+    checks.one_of(estimator, ("counts", "plug-in"), "estimator")

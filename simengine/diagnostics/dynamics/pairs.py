@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from simengine.diagnostics import checks
 from simengine.diagnostics.dynamics import embedding, pair_kernels
 from simengine.diagnostics.dynamics.dependence import FEWEST, MANY
-from simengine.diagnostics.dynamics.windows import chosen, information
-from simengine.diagnostics.estimate import Estimate, checked_unit, flagged, stacked
-from simengine.diagnostics.samples import Dims, checked_values, series
+from simengine.diagnostics.dynamics.windows import ESTIMATORS, check, chosen, information
+from simengine.diagnostics.estimate import Estimate, flagged, stacked
+from simengine.diagnostics.samples import Dims, as_array, checked_values, series
 from simengine.errors import InputError
 
 Codes = NDArray[np.int64]
@@ -29,6 +30,7 @@ STRONG = 0.02
 
 # Cells of a joint table up to which bits are counted for each, and up to which a table is filled.
 _BIT_CELLS, _TABLE_CELLS = 128, 4096
+_ITSELF = flagged("itself")
 _NAMES = ("value", "standard_error", "null_mean", "null_sd")
 
 
@@ -52,14 +54,15 @@ def transfer_entropies(
     Returns
     -------
     estimate
-        Arrays of shape (agents, agents), source first, with NaN on the diagonal; or of shape (edges,).
+        Arrays of shape (agents, agents), source first, with NaN on the diagonal, flagged ``itself``; or of shape
+        (edges,).
     """
-    checked_unit(unit)
+    check(estimator, ESTIMATORS, unit, k=k)
     values, names = _agents(agents, data, dim, pool)
     values, outside = embedding.as_symbols(values, bins, range)
     count, _, steps = values.shape
     lags = {"lag": lag, "source_history": source_history, "target_history": target_history}
-    u, l_source, l_target = (embedding.checked_length(value, word) for word, value in lags.items())
+    u, l_source, l_target = (checks.whole(value, word) for word, value in lags.items())
     first = embedding.first_window(steps, [u + l_source - 1, l_target])
     pairs = _edges(edges, count)
     method = chosen(estimator, embedding.discrete(values), 1 + l_source + l_target)
@@ -73,7 +76,7 @@ def transfer_entropies(
                 shuffles=0, seed=0,
             )
             if edges is not None or i != j
-            else Estimate(math.nan, method=method)
+            else Estimate(math.nan, method=method, flags=_ITSELF)
             for i, j in pairs.tolist()
         ]  # fmt: skip
         found = stacked(single, (len(pairs),))
@@ -101,7 +104,7 @@ def _edges(edges: ArrayLike | None, count: int) -> Codes:
         pairs = np.empty((count, count, 2), np.int64)
         pairs[..., 0], pairs[..., 1] = np.arange(count)[:, None], np.arange(count)
         return pairs.reshape(-1, 2)
-    found = np.asarray(edges)
+    found = as_array(edges, "edges")
     if found.ndim != 2 or found.shape[1] != 2 or found.dtype.kind not in "iu" or not len(found):
         raise InputError(f"edges has shape {found.shape} of {found.dtype}; expected whole numbers (edges, 2)")
     if found.min() < 0 or found.max() >= count:
@@ -125,26 +128,23 @@ def _by_counts(
     plug_in, bias, dof, freedom, _ = table.T
     value, error, low, high = pair_kernels.errors(table, n, method == "counts")
     null_mean = freedom / (2.0 * n) if method == "plug-in" else np.zeros(len(pairs))
-    varies = (codes != codes[:, :1, :1]).any(axis=(1, 2))
+    of_agents = codes.reshape(count, rows * steps)
+    varies = (of_agents != of_agents[:, :1]).any(axis=1)
     constant = ~(varies[pairs[:, 0]] & varies[pairs[:, 1]])
     most = (source_states - 1.0) * (states - 1.0) * past_states
-    doubts = (most > MANY * n) * np.ones(len(pairs), np.int64) + constant * 2 + ~ended * 4
+    doubts = int(most > MANY * n) + constant * 2 + ~ended * 4
     few = "few_samples" if n < FEWEST else None
     beyond = "outside_range" if outside else None
-    flags = np.empty(len(pairs), object)
-    for kind in np.flatnonzero(np.bincount(doubts)):
-        names = flagged(
+    names = np.empty(8, object)
+    for kind in np.arange(len(names)):
+        names[kind] = flagged(
             "many_states" if kind & 1 else None, "constant" if kind & 2 else None,
             "degenerate_null" if kind & 2 else None, "short_series" if kind & 4 else None, few, beyond,
         )  # fmt: skip
-        chosen_ones = doubts == kind
-        filled = np.empty(int(chosen_ones.sum()), object)
-        filled.fill(names)
-        flags[chosen_ones] = filled
     return Estimate(
         value, error, (low, high), null_mean, np.sqrt(0.5 * freedom) / n, np.full(len(pairs), float(n)), "nat", method,
-        flags,
-        "no dependence: chi-square", {"plug_in": plug_in.copy(), "bias": bias.copy(), "dof": dof.copy()},
+        names[doubts], "no dependence: chi-square",
+        {"plug_in": plug_in.copy(), "bias": bias.copy(), "dof": dof.copy()},
     )  # fmt: skip
 
 
@@ -158,13 +158,15 @@ def _numbers(
     if cells > _TABLE_CELLS:
         return pair_kernels.by_windows(*general, pairs)
     logs = pair_kernels.logarithms(n)
-    targets = pasts * states + presents
     if cells <= _BIT_CELLS:
         past_bits = pair_kernels.bit_rows(sources, source_states)
-        target_bits = pair_kernels.bit_rows(targets, past_states * states)
+        target_bits = pair_kernels.joint_bits(
+            pair_kernels.bit_rows(pasts, past_states), pair_kernels.bit_rows(presents, states)
+        )
         totals = np.bitwise_count(target_bits).sum(axis=2, dtype=np.int64)
         found = pair_kernels.by_bits(past_bits, target_bits, totals, states, n, pairs, logs)
     else:
+        targets = pasts * states + presents
         found = pair_kernels.by_table(sources, source_states, targets, past_states * states, states, pairs, logs)
     ended = np.ones(len(pairs), bool)
     noise = 3.0 * np.sqrt(0.5 * found[:, pair_kernels.FREEDOM]) / n
@@ -188,7 +190,7 @@ def _arranged(found: Estimate, pairs: Codes, count: int | None, names: dict[str,
         filled = values.reshape(count, count)
         if filled.dtype == object:
             for i in np.arange(count):
-                filled[i, i] = ()
+                filled[i, i] = _ITSELF
         else:
             np.fill_diagonal(filled, np.nan)
         return filled

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simengine.diagnostics import samples
+from simengine.diagnostics import checks, samples
 from simengine.diagnostics.dynamics.production_bound import CLOCKS, bound_of_current
 from simengine.diagnostics.dynamics.production_counts import (
     MOST_STATES,
@@ -86,8 +86,11 @@ def entropy_production(
     Schnakenberg, Rev. Mod. Phys. 48, 571 (1976); Seifert, Rep. Prog. Phys. 75, 126001 (2012).
     """
     checked_unit(unit)
-    if dt is not None and not (math.isfinite(dt) and dt > 0.0):
-        raise InputError(f"dt is {dt}; it is the time between two steps, above 0")
+    if dt is not None:
+        dt = checks.positive(dt, "dt, the time between two steps,")
+    window, clock = checks.whole(window, "window"), checks.one_of(clock, CLOCKS, "clock")
+    if states is not None:
+        states = checks.whole(states, "states")
     if (series is None) == (counts is None):
         raise InputError("entropy_production takes either a series or counts= of transitions")
     make = choose({"counts": _of_labels, "linear": _of_vectors, "bound": _of_current}, estimator, "entropy_production")
@@ -136,7 +139,7 @@ def _coded(labels: NDArray[Any], states: int | None) -> tuple[NDArray[np.int64],
     else:
         if labels.dtype.kind not in "biu" or labels.min() < 0 or labels.max() >= states:
             raise InputError(f"with states={states} the series must hold whole numbers from 0 to {states - 1}")
-        codes, size = labels.astype(np.int64), int(states)
+        codes, size = labels.astype(np.int64), states
     if size > MOST_STATES:
         raise InputError(f"series has {size} states; transitions are counted for up to {MOST_STATES}: join some")
     return codes, size
@@ -192,19 +195,17 @@ def _realisations(vectors: NDArray[np.float64], pooled: list[int]) -> tuple[int]
 def _signs(parity: ArrayLike | None, size: int) -> NDArray[np.float64]:
     if parity is None:
         return np.ones(size)
-    signs = np.asarray(parity, dtype=np.float64)
-    if signs.shape != (size,) or not np.isin(signs, (-1.0, 1.0)).all():
+    signs = samples.as_array(parity, "parity")
+    if signs.shape != (size,) or signs.dtype.kind not in "iuf" or not np.isin(signs, (-1, 1)).all():
         raise InputError(f"parity must hold +1 or -1 for each of the {size} components")
-    return signs
+    return signs.astype(np.float64)
 
 
 def _of_current(blocks: samples.Blocks, window: int, clock: str) -> Estimate:
-    if clock not in CLOCKS:
-        raise InputError(f"clock is {clock!r}{nearest(str(clock), CLOCKS)}; allowed: {' and '.join(CLOCKS)}")
     length = blocks.arrays[0].shape[-1]
-    if not 1 <= int(window) <= length:
+    if window > length:
         raise InputError(f"window is {window}; allowed: 1 to {length}, the length of the series")
-    found = [bound_of_current(current, int(window), clock) for (current,) in blocks]
+    found = [bound_of_current(current, window, clock) for (current,) in blocks]
     return stacked(found, blocks.batch, blocks.dims, blocks.coords)
 
 

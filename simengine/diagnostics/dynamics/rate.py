@@ -2,7 +2,8 @@
 
 ``block``: h_k = H(k + 1) - H(k), the entropy of a symbol given the k before it, with Miller's bias taken off
 (``plug-in`` leaves it); an upper limit that is reached where the memory is at most k steps. ``markov``: the rate of
-the Markov chain of order k with the transitions seen, each state weighted as in its stationary distribution.
+the Markov chain of order k with the transitions seen, each state weighted as in its stationary distribution; its error
+is that of such a chain.
 ``gaussian``: of the residuals of an autoregression of order k. These are valid for 400 windows or more with at most a
 tenth as many degrees of freedom; flags say where not.
 
@@ -21,16 +22,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simengine.diagnostics import checks
 from simengine.diagnostics.dynamics import blocks as of_blocks
 from simengine.diagnostics.dynamics import embedding
 from simengine.diagnostics.dynamics.dependence import FEWEST, MANY, answer
 from simengine.diagnostics.dynamics.linear import fitted, not_gaussian
 from simengine.diagnostics.dynamics.memory import long_run_variance
 from simengine.diagnostics.dynamics.suffixes import previous_factors
-from simengine.diagnostics.dynamics.windows import each
+from simengine.diagnostics.dynamics.windows import check, each
 from simengine.diagnostics.estimate import Estimate, doubted, flagged, normal_interval
 from simengine.diagnostics.samples import Dims, series
-from simengine.errors import InputError, nearest
+from simengine.errors import InputError
 
 Array = NDArray[Any]
 ESTIMATORS = ("auto", "block", "plug-in", "markov", "match-length", "gaussian")
@@ -62,13 +64,10 @@ def entropy_rate(
     bins, range
         Edges of bins, or a number of them and their range, that make symbols of numbers.
     """
+    check(estimator, ESTIMATORS, unit, local=local)
     blocks = series(values, data=data, dim=dim, pool=pool)
-    length = embedding.checked_length(history, "history")
+    length = checks.whole(history, "history")
     embedding.first_window(blocks.arrays[0].shape[-1], [length])
-    if estimator not in ESTIMATORS:
-        raise InputError(
-            f"unknown estimator {estimator!r}{nearest(str(estimator), ESTIMATORS)}; allowed: {', '.join(ESTIMATORS)}"
-        )
 
     def estimate(one: Array) -> Estimate:
         labels, beyond = embedding.as_symbols(one, bins, range)
@@ -100,7 +99,9 @@ def _block(codes: NDArray[np.int64], states: int, length: int, method: str, loca
     details: dict[str, Any] = {"plug_in": found.plug_in, "bias": bias, "dof": dof, "memory": memory}
     if local:
         details["local"] = found.local
-    plug_in = _markov(codes, states, length) if method == "markov" else found.plug_in
+    plug_in = found.plug_in
+    if method == "markov":
+        plug_in, variance = _markov(codes, states, length)
     return answer(
         plug_in - (0.0 if method == "plug-in" else bias), variance, dof, n, method, details,
         proportional=False,
@@ -112,8 +113,12 @@ def _block(codes: NDArray[np.int64], states: int, length: int, method: str, loca
     )  # fmt: skip
 
 
-def _markov(codes: NDArray[np.int64], states: int, length: int) -> float:
-    """Return the rate of the chain of words; words from which no transition was seen are left out."""
+def _markov(codes: NDArray[np.int64], states: int, length: int) -> tuple[float, float]:
+    """Return the rate of the chain of words, and n times its variance; words that were never left do not count.
+
+    The variance is that of sums of -ln p along the chain: of the martingale -ln p - h + u(next) - u(now), with u the
+    solution of Poisson's equation u - P u = rate of each state - h (Meyn & Tweedie 2009, section 17.4).
+    """
     rows = codes.shape[0]
     found, _ = embedding.words(codes, states, length)
     _, flat = np.unique(found, return_inverse=True)
@@ -133,7 +138,11 @@ def _markov(codes: NDArray[np.int64], states: int, length: int) -> float:
     # Of several stationary distributions the one nearest to what was seen.
     stationary = seen + np.linalg.lstsq(system, start - system @ seen, rcond=None)[0]
     logs = np.log(np.where(chain > 0, chain, 1.0))
-    return float(-(stationary[:, None] * chain * logs).sum())
+    rates = -(chain * logs).sum(axis=1)
+    rate = float(stationary @ rates)
+    ahead = np.linalg.lstsq(np.eye(size) - chain + stationary, rates - rate, rcond=None)[0]
+    steps = -logs - rate + ahead[None, :] - ahead[:, None]
+    return rate, max(float((stationary[:, None] * chain * steps**2).sum()), 0.0)
 
 
 def _match_length(codes: NDArray[np.int64], states: int) -> Estimate:
@@ -153,6 +162,11 @@ def _match_length(codes: NDArray[np.int64], states: int) -> Estimate:
     single = float(-(shares[shares > 0] * np.log(shares[shares > 0])).sum())
     reach = np.log(np.arange(begin, last) + 1.0) + _EULER - single
     rest = kept - 1.5
+    if not rest.mean() > 0.0:
+        return Estimate(
+            math.nan, n=codes.size, method="match-length", flags=flagged("few_samples"),
+            details={"uncorrected": uncorrected, "memory": math.nan},
+        )  # fmt: skip
     rate = _passage(rest, reach, float(reach.mean()))
     correlated, memory, ended = long_run_variance(np.ascontiguousarray(rest - reach / rate))
     error = rate * math.sqrt(correlated / kept.size) / float(rest.mean())

@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simengine.diagnostics import checks
 from simengine.diagnostics.dynamics import blocks as of_blocks
 from simengine.diagnostics.dynamics import embedding
 from simengine.diagnostics.dynamics.dependence import MANY, answer, nothing
 from simengine.diagnostics.dynamics.linear import by_regression
 from simengine.diagnostics.dynamics.memory import long_run_variance
 from simengine.diagnostics.dynamics.nearest import by_neighbours
-from simengine.diagnostics.dynamics.windows import chosen, each, information
+from simengine.diagnostics.dynamics.windows import ESTIMATORS, check, chosen, each, information
 from simengine.diagnostics.estimate import Estimate, doubted
 from simengine.diagnostics.samples import Dims, checked_values, series
 from simengine.errors import InputError
@@ -37,8 +38,9 @@ def active_information_storage(
 
     Parameters are those of :func:`~simengine.diagnostics.dynamics.transfer.transfer_entropy`.
     """
+    check(estimator, ESTIMATORS, unit, k=k, local=local)
     blocks = series(values, data=data, dim=dim, pool=pool)
-    length, newest = embedding.checked_length(history, "history"), embedding.checked_length(lag, "lag")
+    length, newest = checks.whole(history, "history"), checks.whole(lag, "lag")
     first = embedding.first_window(blocks.arrays[0].shape[-1], [newest + length - 1])
 
     def estimate(one: Array) -> Estimate:
@@ -68,10 +70,10 @@ def predictive_information(
 
     Further parameters are those of :func:`~simengine.diagnostics.dynamics.transfer.transfer_entropy`.
     """
+    check(estimator, ESTIMATORS, unit, k=k, local=local)
     blocks = series(values, data=data, dim=dim, pool=pool)
-    length = embedding.checked_length(history, "history")
-    if form not in ("past-future", "block"):
-        raise InputError(f"form is {form!r}; allowed: past-future and block")
+    length = checks.whole(history, "history")
+    checks.one_of(form, ("past-future", "block"), "form")
     coefficients = (
         {length: 2.0, 2 * length: -1.0} if form == "past-future" else {length: length + 1.0, length + 1: -float(length)}
     )

@@ -15,8 +15,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from simengine.diagnostics import checks
 from simengine.diagnostics.dynamics import embedding
-from simengine.diagnostics.dynamics.windows import each, information
+from simengine.diagnostics.dynamics.windows import ESTIMATORS, check, each, information
 from simengine.diagnostics.estimate import Estimate
 from simengine.diagnostics.samples import Dims, series
 
@@ -65,12 +66,14 @@ def transfer_entropy(
     InputError
         If series do not fit together, or are shorter than the histories.
     """
+    check(estimator, ESTIMATORS, unit, k=k, local=local, seed=seed)
+    checks.repeats(shuffles)
     others = list(given) if isinstance(given, list | tuple) else [] if given is None else [given]
     names = ["source", "target", *(f"given[{i}]" for i, _ in enumerate(others))]
     blocks = series(source, target, *others, data=data, dim=dim, pool=pool, names=names)
     lengths = {"lag": lag, "source_history": source_history, "target_history": target_history}
     lengths |= {"given_history": given_history}
-    u, l_source, l_target, l_given = (embedding.checked_length(value, word) for word, value in lengths.items())
+    u, l_source, l_target, l_given = (checks.whole(value, word) for word, value in lengths.items())
     _, steps = blocks.arrays[0].shape[-2:]
     reaches = [u + l_source - 1, l_target, *([l_given] if others else [])]
     first = embedding.first_window(steps, reaches)
@@ -79,7 +82,7 @@ def transfer_entropy(
     def estimate(*arrays: Array) -> Estimate:
         return information(
             arrays[1], list(arrays), pasts, first, estimator, bins=bins, span=range, k=k, local=local,
-            shuffles=embedding.checked_length(shuffles, "shuffles", 0), seed=seed,
+            shuffles=shuffles, seed=seed,
         )  # fmt: skip
 
     return each(estimate, blocks, unit)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from simengine.diagnostics import checks
 from simengine.diagnostics.continuous.mutual import MOST_DIMENSIONS
 from simengine.diagnostics.dynamics import embedding
 from simengine.diagnostics.dynamics.dependence import COUNT_ESTIMATORS, Coded, by_counts
@@ -16,7 +17,7 @@ from simengine.diagnostics.dynamics.linear import by_regression
 from simengine.diagnostics.dynamics.nearest import by_neighbours
 from simengine.diagnostics.estimate import Estimate, checked_unit, doubted, stacked
 from simengine.diagnostics.samples import Blocks
-from simengine.errors import InputError, nearest
+from simengine.errors import InputError
 
 Array = NDArray[Any]
 ESTIMATORS = ("auto", *COUNT_ESTIMATORS, "gaussian", "copula", "ksg")
@@ -25,17 +26,22 @@ ESTIMATORS = ("auto", *COUNT_ESTIMATORS, "gaussian", "copula", "ksg")
 
 def each(estimate: Callable[..., Estimate], blocks: Blocks, unit: str, *, per: str = "step") -> Estimate:
     """Estimate batch by batch."""
-    checked_unit(unit)
     found = stacked([estimate(*arrays) for arrays in blocks], blocks.batch, blocks.dims, blocks.coords).to(unit)
     return replace(found, unit=f"{found.unit}/{per}") if per else found
 
 
+def check(estimator: Any, names: Iterable[str], unit: Any, *, k: Any = 1, local: Any = False, seed: Any = 0) -> None:
+    """Refuse options that no data can make good."""
+    checks.one_of(estimator, names, "estimator")
+    checked_unit(unit)
+    checks.whole(k, "k")
+    checks.truth(local, "local")
+    checks.seed(seed)
+
+
 def chosen(estimator: str, symbolic: bool, dimensions: int) -> str:
     """Return the estimator for this kind of data."""
-    if estimator not in ESTIMATORS:
-        raise InputError(
-            f"unknown estimator {estimator!r}{nearest(str(estimator), ESTIMATORS)}; allowed: {', '.join(ESTIMATORS)}"
-        )
+    checks.one_of(estimator, ESTIMATORS, "estimator")
     if estimator == "auto":
         return "counts" if symbolic else "ksg" if dimensions <= MOST_DIMENSIONS else "copula"
     if estimator in COUNT_ESTIMATORS and not symbolic:

@@ -13,16 +13,18 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from simengine.diagnostics import checks
 from simengine.diagnostics.counts.entropies import kind_of
 from simengine.diagnostics.counts.kernels import GRASSBERGER, GRASSBERGER_1988, entropy_of
 from simengine.diagnostics.estimate import flagged
+from simengine.diagnostics.populations.arguments import checked_numbers, not_negative
 from simengine.diagnostics.samples import Array, checked_counts
-from simengine.errors import InputError, nearest
+from simengine.errors import InputError
 
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
@@ -131,7 +133,7 @@ def cells_of_samples(variables: Sequence[Array]) -> Cells:
     return Cells(codes[first], np.bincount(place, minlength=size).astype(np.int64))
 
 
-def cells_of_counts(counts: Array, variables: int | None = None) -> Cells:
+def cells_of_counts(counts: Any, variables: int | None = None) -> Cells:
     """Return the cells of a table of counts with one axis for each variable."""
     table = checked_counts(counts)
     if variables is not None and table.ndim != variables:
@@ -146,12 +148,7 @@ def cells_of_counts(counts: Array, variables: int | None = None) -> Cells:
 
 def checked_estimator(estimator: str, what: str) -> int:
     """Return the kind of an estimator of entropies."""
-    if estimator not in ESTIMATORS:
-        raise InputError(
-            f"{what}: unknown estimator {estimator!r}{nearest(str(estimator), ESTIMATORS)};"
-            f" allowed of discrete variables: {', '.join(ESTIMATORS)}"
-        )
-    return kind_of(estimator)
+    return kind_of(checks.one_of(estimator, ESTIMATORS, f"{what}, of labels: estimator"))
 
 
 def entropy_sum(cells: Cells, terms: Mapping[Subset, float], kind: int) -> Sum:
@@ -228,12 +225,19 @@ def entropy_of_subset(p: Floats, subset: Subset) -> float:
     return float(-(share @ np.log(share)))
 
 
-def checked_table(p: Array, axes: int | None = None) -> Floats:
+def checked_table(p: Any, axes: int | None = None) -> Floats:
     """Return a table of probabilities as float64 with sum 1; counts are divided by their sum."""
-    table = np.asarray(p, dtype=np.float64)
+    table = checked_numbers(p, "the table")
     if (axes is not None and table.ndim != axes) or table.ndim < 2:
         raise InputError(f"the table has shape {table.shape}; expected {axes or 'at least 2'} axes, one a variable")
-    if not np.isfinite(table).all() or (table < 0.0).any() or not table.sum() > 0.0:
-        raise InputError("the table must hold finite probabilities that are not negative, some of them above 0")
-    found: Floats = table / table.sum()
+    return checked_probabilities(table, "the table")
+
+
+def checked_probabilities(p: Floats, word: str) -> Floats:
+    """Return numbers that are not negative, some of them above 0, divided by their sum."""
+    if not not_negative(p, word).any():
+        raise InputError(f"{word} is all 0; expected probabilities, some of them above 0")
+    # First by the greatest: the sum of numbers near the least there is would have few digits.
+    p = p / p.max()
+    found: Floats = p / p.sum()
     return found

@@ -24,10 +24,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simengine.diagnostics import checks
 from simengine.diagnostics.estimate import QUANTILE, Estimate, flagged, stacked
 from simengine.diagnostics.multivariate.downdates import entropies_without
+from simengine.diagnostics.populations.arguments import checked_numbers
 from simengine.diagnostics.samples import Array, samples
-from simengine.errors import InputError, nearest
+from simengine.errors import InputError
 
 Floats = NDArray[np.float64]
 
@@ -55,7 +57,7 @@ class Channels:
 
 def second_moments(embeddings: Array) -> tuple[Floats, Floats, int]:
     """Return sum e e', sum e and the number of the unit vectors of embeddings, shape (n, d): they add over parts."""
-    unit = _unit(np.asarray(embeddings, dtype=np.float64), "embeddings")
+    unit = _unit(checked_numbers(embeddings, "embeddings"), "embeddings")
     return unit.T @ unit, unit.sum(axis=0), unit.shape[0]
 
 
@@ -69,15 +71,14 @@ def channels_of(moments: Array, total: Array | None = None, n: int | None = None
     total, n
         Sum of e, shape (d,), and their number: given, the moments are taken about the mean.
     """
-    matrix = np.asarray(moments, dtype=np.float64)
-    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not np.isfinite(matrix).all():
-        raise InputError(f"moments has shape {matrix.shape}; expected finite numbers of shape (d, d)")
+    matrix = checked_numbers(moments, "moments")
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.size:
+        raise InputError(f"moments has shape {matrix.shape}; expected numbers of shape (d, d)")
     if (total is None) != (n is None):
         raise InputError("total and n belong together: both give the centred value, none the other")
     if total is not None and n is not None:
-        mean = np.asarray(total, dtype=np.float64) / n
-        if mean.shape != matrix.shape[:1] or n < 1:
-            raise InputError(f"total has shape {mean.shape} and n is {n}; expected ({matrix.shape[0]},) and at least 1")
+        n = checks.whole(n, "n", 1)
+        mean = checked_numbers(total, "total", matrix.shape[:1], "a sum for each component") / n
         matrix = matrix - n * np.outer(mean, mean)
     return _of_eigenvalues(np.asarray(np.linalg.eigvalsh(matrix), dtype=np.float64))
 
@@ -112,15 +113,11 @@ def effective_channels(
         ``details``: ``of_these`` (K* of these outputs), ``centred`` and ``participation_ratio``,
         ``centred_participation_ratio`` of them, all uncorrected.
     """
-    if estimator not in ESTIMATORS:
-        raise InputError(
-            f"effective channels: unknown estimator {estimator!r}{nearest(str(estimator), ESTIMATORS)};"
-            f" allowed: {', '.join(ESTIMATORS)}"
-        )
-    if isinstance(shuffles, bool) or not isinstance(shuffles, int | np.integer) or shuffles < 0:
-        raise InputError(f"shuffles is {shuffles!r}; expected a whole number of at least 0")
+    checks.one_of(estimator, ESTIMATORS, "effective channels: estimator")
+    shuffles, seed = checks.repeats(shuffles), checks.seed(seed)
+    centred, leave_one_out = checks.truth(centred, "centred"), checks.truth(leave_one_out, "leave_one_out")
     blocks = samples(embeddings, data=data, dim=dim, components=components, names=("embeddings",), discrete=False)
-    found = [_estimated(array, estimator, centred, leave_one_out, int(shuffles), seed) for (array,) in blocks]
+    found = [_estimated(array, estimator, centred, leave_one_out, shuffles, seed) for (array,) in blocks]
     return stacked(found, blocks.batch, blocks.dims, blocks.coords)
 
 

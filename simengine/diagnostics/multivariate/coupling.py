@@ -10,28 +10,32 @@ truly coordinated agents may exceed 1.
 Declared validity: at least 200 samples (``few_samples``), ten for each degree of freedom of the joint table
 (``many_states``). Where two masses are neither clearly equal nor clearly different, the ceiling is unsure: a difference
 d costs d ln(1 / d) of it, which for equal masses is of order ln(n) / sqrt(n). Masses within 2.5 standard errors of one
-another are taken as equal; ``near_tie`` is raised where that is a doubtful matter.
+another are taken as equal; ``near_tie`` is raised where that is a doubtful matter. Intervals count what the
+ceiling is if they differ by as much, or as little, as they may (1.96 standard errors).
 """
 
 from __future__ import annotations
 
 import heapq
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simengine.diagnostics.estimate import Estimate, flagged, normal_interval, stacked
+from simengine.diagnostics.estimate import QUANTILE, Estimate, flagged, stacked
 from simengine.diagnostics.multivariate.cells import (
     Cells,
     cells_of_counts,
     cells_of_samples,
     checked_estimator,
+    checked_probabilities,
     checked_table,
     entropy_of_subset,
     entropy_sum,
 )
+from simengine.diagnostics.populations.arguments import checked_numbers, checked_size
 from simengine.diagnostics.samples import Array, samples
 from simengine.errors import InputError
 
@@ -67,6 +71,7 @@ def minimum_entropy_coupling(p: Array, q: Array) -> Floats:
         Shape (K, L), with at most K + L - 1 cells above 0.
     """
     first, second = _checked(p, "p"), _checked(q, "q")
+    checked_size(first.size * second.size, "p x q")
     joint = np.zeros((first.size, second.size))
     left, right = _heap(first), _heap(second)
     while left and right:
@@ -120,7 +125,7 @@ def coordination_index(
     if counts is not None:
         if x is not None or y is not None:
             raise InputError("coordination index: both samples and counts= are given; give one of them")
-        return _estimated(cells_of_counts(np.asarray(counts), 2), kind, estimator)
+        return _estimated(cells_of_counts(counts, 2), kind, estimator)
     if x is None or y is None:
         raise InputError("coordination index: x and y are needed, or counts=")
     blocks = samples(x, y, data=data, dim=dim, components=components, names=("x", "y"), discrete=True)
@@ -131,6 +136,7 @@ def coordination_index(
 def _estimated(cells: Cells, kind: int, estimator: str) -> Estimate:
     information = entropy_sum(cells, _INFORMATION, kind)
     groups, sizes = zip(*(cells.groups((axis,)) for axis in (0, 1)), strict=True)
+    checked_size(math.prod(sizes), f"coordination index: actions of shape {sizes}")
     table = np.zeros(sizes)
     table[groups] = cells.shares
     ceiling, doubtful = _ceiling(table, cells.n)
@@ -146,13 +152,16 @@ def _estimated(cells: Cells, kind: int, estimator: str) -> Estimate:
     mean = float(p @ local)
     first = float(p @ (local - mean) ** 2) / cells.n
     error = math.sqrt(max(first - 0.5 * information.second, information.second) + information.steps) / ceiling
-    low, high = normal_interval(value, error, lowest=0.0)
+    least, most = _ceiling_ends(table, cells.n)
+    down = value - max(information.value, 0.0) / most if value > 0.0 and most > ceiling else 0.0
+    up = max(information.value, 0.0) / least - value if value > 0.0 and ROUNDING < least < ceiling else 0.0
+    low, high = max(value - math.hypot(QUANTILE * error, down), 0.0), value + math.hypot(QUANTILE * error, up)
     flags = flagged(
         *cells.flags(information), "few_samples" if cells.n < FEWEST else None,
         "near_tie" if doubtful and value > 2.0 * null / ceiling else None,
     )  # fmt: skip
     return Estimate(
-        value, error, (float(low), max(float(high), 0.0)), 0.0, null / ceiling, cells.n, flags=flags, details=details,
+        value, error, (low, max(high, 0.0)), 0.0, null / ceiling, cells.n, flags=flags, details=details,
         **what,  # type: ignore[arg-type]
     )  # fmt: skip
 
@@ -164,14 +173,34 @@ def _ceiling(table: Floats, n: int) -> tuple[float, bool]:
     return _entropy(equal[0]) + _entropy(equal[1]) - _entropy(minimum_entropy_coupling(*equal).ravel()), doubtful
 
 
+def _ceiling_ends(table: Floats, n: int) -> tuple[float, float]:
+    """Return the ceiling with masses that may be equal as different, and as nearly equal, as they may be."""
+    found = []
+    for farther in (True, False):
+        p, q = table.sum(axis=1), table.sum(axis=0)
+        for i, j, difference, error in list(_pairs(p, q, table, n)):
+            if abs(difference) >= CLEAR[1] * error:
+                continue
+            size = abs(difference) + QUANTILE * error if farther else max(abs(difference) - QUANTILE * error, 0.0)
+            middle, half = 0.5 * (p[i] + q[j]), 0.5 * math.copysign(size, difference)
+            p[i], q[j] = max(middle + half, 0.0), max(middle - half, 0.0)
+        found.append(coordination_ceiling(p, q))
+    return found[0], found[1]
+
+
+def _pairs(p: Floats, q: Floats, table: Floats, n: int) -> Iterator[tuple[int, int, float, float]]:
+    """Give the masses of either side that belong together in order of size, their difference and its error."""
+    for i, j in zip(np.argsort(-p, kind="stable").tolist(), np.argsort(-q, kind="stable").tolist(), strict=False):
+        difference = float(p[i] - q[j])
+        error = math.sqrt(max(float(p[i] + q[j] - 2.0 * table[i, j]) - difference**2, 0.0) / n)
+        if difference != 0.0 and error != 0.0:
+            yield i, j, difference, error
+
+
 def _matched(p: Floats, q: Floats, table: Floats, n: int) -> tuple[tuple[Floats, Floats], bool]:
     """Give pairs of masses that may be equal, in order of size, their mean."""
     doubtful = False
-    for i, j in zip(np.argsort(-p, kind="stable"), np.argsort(-q, kind="stable"), strict=False):
-        difference = p[i] - q[j]
-        error = math.sqrt(max(p[i] + q[j] - 2.0 * table[i, j] - difference**2, 0.0) / n)
-        if difference == 0.0 or error == 0.0:
-            continue
+    for i, j, difference, error in list(_pairs(p, q, table, n)):
         away = abs(difference) / error
         doubtful |= CLEAR[0] < away < CLEAR[1]
         if away < EQUAL:
@@ -200,11 +229,8 @@ def _entropy(p: Floats) -> float:
     return float(-(p @ np.log(p)))
 
 
-def _checked(p: Array, word: str) -> Floats:
-    found = np.asarray(p, dtype=np.float64)
+def _checked(p: Any, word: str) -> Floats:
+    found = checked_numbers(p, word)
     if found.ndim != 1 or not found.size:
         raise InputError(f"{word} has shape {found.shape}; expected probabilities of shape (K,)")
-    if not np.isfinite(found).all() or (found < 0.0).any() or not found.sum() > 0.0:
-        raise InputError(f"{word} must hold finite probabilities that are not negative, some of them above 0")
-    scaled: Floats = found / found.sum()
-    return scaled
+    return checked_probabilities(found, word)

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from simengine.diagnostics import checks
 from simengine.diagnostics.estimate import Estimate, checked_unit, flagged, normal_interval, stacked
 from simengine.diagnostics.multivariate.broja import ACCEPTED, union_information
 from simengine.diagnostics.multivariate.cells import (
@@ -38,13 +39,16 @@ from simengine.diagnostics.multivariate.cells import (
     entropy_sum,
 )
 from simengine.diagnostics.samples import Array, samples
-from simengine.errors import InputError, nearest
+from simengine.errors import InputError
 
 Floats = NDArray[np.float64]
 Subset = tuple[int, ...]
 
 FEWEST = 200
 """Samples below which ``few_samples`` is raised."""
+
+NOTHING = 4.0
+"""Standard deviations of the null within which a source counts as telling nothing."""
 
 LEAST_PART = 5e-5
 MOST_LEFT_OUT = 64
@@ -152,7 +156,7 @@ def partial_information(
     if counts is not None:
         if any(one is not None for one in given):
             raise InputError("partial information: both samples and counts= are given; give one of them")
-        cells = [cells_of_counts(np.asarray(counts), 3)]
+        cells = [cells_of_counts(counts, 3)]
         blocks = None
     else:
         if any(one is None for one in given):
@@ -194,17 +198,22 @@ def _estimated(
         sums = _with_redundancy(cells, place, shared, (first, second, both), kind)
     doubts = ("not_converged" if gap > ACCEPTED else None, "few_samples" if cells.n < FEWEST else None)
     near = _loss_at_ties(shared, cells.n)
+    # The lesser of what two sources tell that tell nothing is not the mean of noise.
+    silent = definition == "williams-beer" and all(
+        one.value < NOTHING * math.sqrt(one.second + one.steps) for one in (first, second)
+    )
     null = entropy_sum(_independent(cells), _BOTH, kind)
     null_sd = math.sqrt(null.second + null.steps)
     found = []
     for one, name in zip(sums, Atoms._fields, strict=True):
         error = math.sqrt(one.variance)
+        tied = near > 0.5 * error or (silent and name == "redundancy")
         low, high = normal_interval(one.value, error, lowest=0.0)
         found.append(
             Estimate(
                 one.value, error, (float(low), max(float(high), 0.0)), 0.0, null_sd, cells.n,
                 method=f"{name}, {definition}, {estimator}",
-                flags=flagged(*cells.flags(one), *doubts, "near_tie" if near > 0.5 * error else None),
+                flags=flagged(*cells.flags(one), *doubts, "near_tie" if tied else None),
                 null="sources and target independent",
                 details={
                     "definition": definition, "information_1": first.value, "information_2": second.value,
@@ -367,9 +376,4 @@ DEFINITIONS = tuple(_REDUNDANCIES)
 
 
 def _chosen(definition: str) -> Callable[[Floats], _Redundancy]:
-    if definition not in _REDUNDANCIES:
-        raise InputError(
-            f"partial information: unknown definition {definition!r}{nearest(str(definition), DEFINITIONS)};"
-            f" allowed: {', '.join(DEFINITIONS)}"
-        )
-    return _REDUNDANCIES[definition]
+    return _REDUNDANCIES[checks.one_of(definition, DEFINITIONS, "partial information: definition")]

@@ -19,80 +19,37 @@ are ``singular``. Samples are independent.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from itertools import combinations
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from simengine.diagnostics import checks
 from simengine.diagnostics.estimate import Estimate, checked_unit, flagged, normal_interval, stacked
 from simengine.diagnostics.multivariate import cells as discrete
 from simengine.diagnostics.multivariate import linear
-from simengine.diagnostics.multivariate.linear import Linear, Weights
-from simengine.diagnostics.multivariate.triplets import LEAST_DETERMINANT, triplet_informations
+from simengine.diagnostics.multivariate.linear import Linear
+from simengine.diagnostics.multivariate.measures import (
+    CO_INFORMATION,
+    CONTINUOUS,
+    DISTINCT,
+    DUAL,
+    MOST_IN_LATTICE,
+    NEIGHBOURS,
+    O_INFORMATION,
+    S_INFORMATION,
+    TOTAL,
+    Measure,
+    fewest,
+    scaled,
+)
+from simengine.diagnostics.multivariate.subsets import o_informations
 from simengine.diagnostics.samples import Array, is_discrete, samples
-from simengine.errors import InputError, nearest
+from simengine.errors import InputError
 
 Floats = NDArray[np.float64]
-
-CONTINUOUS = ("gaussian", "copula")
-"""Estimators of continuous variables."""
-
-NEIGHBOURS = "ksg"
-"""That of the total correlation from nearest neighbours."""
-
-MOST_IN_LATTICE = 8
-"""Variables of a co-information, which sums over all their subsets."""
-
-MOST_SUBSETS = 5_000_000
-"""Subsets of :func:`o_informations`."""
-
-FEWEST = {"gaussian": 50, "copula": 300}
-SAMPLES_A_COMPONENT = {"gaussian": 10, "copula": 20}
-DISTINCT = 0.95
-_CHUNK = 20_000
-
-
-@dataclass(frozen=True)
-class _Measure:
-    """One of the quantities: factors of H_i, H_-i and H for m variables; None where all subsets count."""
-
-    name: str
-    weights: Callable[[int], Weights] | None
-    lowest: float = 0.0
-
-    def terms(self, m: int) -> dict[tuple[int, ...], float]:
-        """Return the factor of the entropy of each subset of m variables."""
-        if self.weights is None:
-            return {
-                subset: 1.0 if size % 2 else -1.0 for size in range(1, m + 1) for subset in combinations(range(m), size)
-            }
-        single, but_one, whole = self.weights(m)
-        found: dict[tuple[int, ...], float] = {(i,): single for i in range(m)}
-        for subset in combinations(range(m), m - 1):
-            found[subset] = found.get(subset, 0.0) + but_one
-        found[tuple(range(m))] = whole
-        return found
-
-    def through(self, size: int, m: int) -> float:
-        """Return the sum of the factors of all subsets that hold given ``size`` variables."""
-        if self.weights is None:
-            return float(size == m)
-        single, but_one, whole = self.weights(m)
-        return (single if size == 1 else 0.0) + (m - size) * but_one + whole
-
-
-def _o_weights(m: int) -> Weights:
-    return Weights(1.0, -1.0, m - 2.0)
-
-
-TOTAL = _Measure("total correlation", lambda m: Weights(1.0, 0.0, -1.0))
-DUAL = _Measure("dual total correlation", lambda m: Weights(0.0, 1.0, 1.0 - m))
-O_INFORMATION = _Measure("O-information", _o_weights, -math.inf)
-S_INFORMATION = _Measure("S-information", lambda m: Weights(1.0, 1.0, -float(m)))
-CO_INFORMATION = _Measure("co-information", None, -math.inf)
 
 
 def total_correlation(
@@ -191,23 +148,25 @@ def co_information_of(p: Array) -> float:
     return _of_table(CO_INFORMATION, p)
 
 
-def _of_table(measure: _Measure, p: Array) -> float:
+def _of_table(measure: Measure, p: Array) -> float:
     table = discrete.checked_table(p)
     terms = measure.terms(table.ndim)
     return math.fsum(factor * discrete.entropy_of_subset(table, subset) for subset, factor in terms.items())
 
 
 def _estimated(
-    measure: _Measure, variables: Sequence[Any], estimator: str, unit: str, counts: Any, data: Any, dim: Any,
+    measure: Measure, variables: Sequence[Any], estimator: str, unit: str, counts: Any, data: Any, dim: Any,
     components: str | None,
 ) -> Estimate:  # fmt: skip
     checked_unit(unit)
+    continuous = (*CONTINUOUS, NEIGHBOURS) if measure is TOTAL else CONTINUOUS
+    checks.one_of(estimator, ("auto", *discrete.ESTIMATORS, *continuous), f"{measure.name}: estimator")
     if counts is not None:
         if variables:
             raise InputError(f"{measure.name}: both samples and counts= are given; give one of them")
-        kind = discrete.checked_estimator("grassberger" if estimator == "auto" else estimator, measure.name)
         name = "grassberger" if estimator == "auto" else estimator
-        return _of_cells(measure, discrete.cells_of_counts(np.asarray(counts)), kind, name).to(unit)
+        kind = discrete.checked_estimator(name, measure.name)
+        return _of_cells(measure, discrete.cells_of_counts(counts), kind, name).to(unit)
     if not variables:
         raise InputError(f"{measure.name}: no variables are given")
     blocks = samples(
@@ -234,7 +193,7 @@ def _estimated(
     return stacked(found, blocks.batch, blocks.dims, blocks.coords).to(unit)
 
 
-def _chosen(measure: _Measure, arrays: Sequence[Array], estimator: str) -> str:
+def _chosen(measure: Measure, arrays: Sequence[Array], estimator: str) -> str:
     """The estimator by name, "auto" by what the values are."""
     labels = [is_discrete(array) for array in arrays]
     if estimator == "auto":
@@ -245,21 +204,15 @@ def _chosen(measure: _Measure, arrays: Sequence[Array], estimator: str) -> str:
                 f"{measure.name}: labels beside numbers with fractions; bin the numbers, or name estimator="
             )
         return "copula"
-    continuous = (*CONTINUOUS, NEIGHBOURS) if measure is TOTAL else CONTINUOUS
-    allowed = (*discrete.ESTIMATORS, *continuous)
-    if estimator not in allowed:
-        raise InputError(
-            f"{measure.name}: unknown estimator {estimator!r}{nearest(str(estimator), allowed)};"
-            f" allowed: {', '.join(allowed)}"
-        )
-    if estimator in continuous and any(array.dtype.kind not in "biuf" for array in arrays):
+    continuous = estimator not in discrete.ESTIMATORS
+    if continuous and any(array.dtype.kind not in "biuf" for array in arrays):
         raise InputError(f"{measure.name}: estimator {estimator!r} takes numbers, not texts")
-    if estimator not in continuous and not all(labels):
+    if not continuous and not all(labels):
         raise InputError(f"{measure.name}: estimator {estimator!r} takes labels; bin the numbers first")
     return estimator
 
 
-def _of_cells(measure: _Measure, cells: discrete.Cells, kind: int, name: str) -> Estimate:
+def _of_cells(measure: Measure, cells: discrete.Cells, kind: int, name: str) -> Estimate:
     """Estimate from counts; see :mod:`.cells`."""
     m = cells.states.shape[1]
     if measure.weights is None and m > MOST_IN_LATTICE:
@@ -289,7 +242,7 @@ def _of_neighbours(parts: Sequence[Array]) -> Estimate:
     return neighbour_total_correlation([np.asarray(part, dtype=np.float64) for part in parts], Options())
 
 
-def _of_columns(measure: _Measure, parts: Sequence[Array], name: str) -> Estimate:
+def _of_columns(measure: Measure, parts: Sequence[Array], name: str) -> Estimate:
     """Estimate from a covariance; see :mod:`.linear`."""
     blocks = [np.asarray(part, dtype=np.float64) for part in parts]
     n = blocks[0].shape[0]
@@ -304,9 +257,9 @@ def _of_columns(measure: _Measure, parts: Sequence[Array], name: str) -> Estimat
         return whole
     columns = np.concatenate(varying, axis=1)
     tied = name == "copula" and any(np.unique(column).size < DISTINCT * n for column in columns.T)
-    columns = linear.normal_scores(columns) if name == "copula" else columns
+    columns = linear.normal_scores(columns) if name == "copula" else scaled(columns)
     sizes = [block.shape[1] for block in varying]
-    few = n < _fewest(name, sum(sizes))
+    few = n < fewest(name, sum(sizes))
     doubts = (*whole.flags, "few_samples" if few else None, "ties" if tied else None)
     if n <= sum(sizes) + 1:
         return replace(
@@ -329,11 +282,7 @@ def _of_columns(measure: _Measure, parts: Sequence[Array], name: str) -> Estimat
     )  # fmt: skip
 
 
-def _fewest(estimator: str, components: int) -> int:
-    return max(FEWEST[estimator], SAMPLES_A_COMPONENT[estimator] * components)
-
-
-def _linear(measure: _Measure, correlation: Floats, sizes: Sequence[int], n: int) -> Linear:
+def _linear(measure: Measure, correlation: Floats, sizes: Sequence[int], n: int) -> Linear:
     if measure.weights is None:
         return linear.lattice_sum(correlation, sizes, n)
     return linear.gaussian_sum(correlation, sizes, measure.weights(len(sizes)), n)
@@ -344,100 +293,8 @@ def _interval(value: float, error: float, lowest: float) -> tuple[float, float]:
     return float(low), max(float(high), lowest)
 
 
-def o_informations(
-    variables: Any, *, size: int = 3, estimator: str = "copula", unit: str = "nat", data: Any = None,
-    dim: Any = None, components: str | None = None,
-) -> Estimate:  # fmt: skip
-    """Estimate the O-information of every subset of many variables, as one estimate of arrays.
-
-    Parameters
-    ----------
-    variables
-        Samples of m variables, shape (n, m); of a DataArray the variables run along ``components``.
-    size
-        Variables of a subset, at least 3.
-    estimator
-        "gaussian", or "copula": the same of normal scores.
-    unit
-        "nat" or "bit".
-    data, dim, components
-        Where a named variable is, along which dim samples run, and along which the variables.
-
-    Returns
-    -------
-    Estimate
-        Of shape (subsets,) in lexicographic order; ``details["members"]`` has the numbers of the variables, shape
-        (subsets, size). No subset is tested for normality of its own: all variables together are, if there are few
-        enough (``not_gaussian`` on all). A subset with a constant variable has the value 0.
-    """
-    checked_unit(unit)
-    if estimator not in CONTINUOUS:
-        raise InputError(
-            f"O-informations: unknown estimator {estimator!r}{nearest(str(estimator), CONTINUOUS)};"
-            f" allowed: {', '.join(CONTINUOUS)}"
-        )
-    (array,) = samples(
-        variables, data=data, dim=dim, components=components, names=("variables",), discrete=False
-    ).arrays
-    if array.ndim != 2:
-        raise InputError(f"variables has shape {array.shape}; expected (n, m)")
-    n, m = array.shape
-    if isinstance(size, bool) or not isinstance(size, int | np.integer) or not 3 <= size <= m:
-        raise InputError(f"size is {size!r}; expected a whole number from 3 to the number of variables, {m}")
-    if math.comb(m, size) > MOST_SUBSETS:
-        raise InputError(f"{m} variables have {math.comb(m, size)} subsets of {size}; at most {MOST_SUBSETS}")
-    if n <= size + 1:
-        raise InputError(f"there are {n} samples; the covariance of {size} variables needs at least {size + 2}")
-    varies = np.ptp(array, axis=0) > 0.0
-    columns = linear.normal_scores(array) if estimator == "copula" else array
-    centred = columns - columns.mean(axis=0)
-    scaled = centred / np.where(varies, np.sqrt((centred**2).sum(axis=0)), 1.0)
-    correlation = np.ascontiguousarray(scaled.T @ scaled)
-    np.fill_diagonal(correlation, 1.0)
-    tied = estimator == "copula" and any(np.unique(column).size < DISTINCT * n for column in array.T)
-    fit = m <= linear.MOST_IN_SKEWNESS and n > m + 1 and varies.all()
-    common = flagged(
-        "few_samples" if n < _fewest(estimator, size) else None, "ties" if tied else None,
-        "not_gaussian" if fit and linear.not_gaussian(columns) else None,
-    )  # fmt: skip
-    second, third = linear.null_orders([1] * size, _o_weights(size), n)
-    bias = _bias(size, n)
-    if size == 3:
-        value, variance, members = triplet_informations(correlation, n, bias, third)
-    else:
-        value, variance, members = _larger(correlation, size, n)
-    error = np.sqrt(variance)
-    flags = np.empty(value.size, object)
-    flags.fill(common)
-    for row in np.flatnonzero(np.isnan(value)):
-        flags[row] = flagged(*common, "singular")
-    if not varies.all():
-        for row in np.flatnonzero(~varies[members].all(axis=1)):
-            flags[row] = flagged(*common, "constant")
-    null_sd = np.full(value.size, math.sqrt(second + third))
-    return Estimate(
-        value, error, normal_interval(value, error), np.zeros(value.size), null_sd, np.full(value.size, n),
-        method=f"O-information, {estimator}", flags=flags, null="all variables independent",
-        details={"members": members, "size": size}, dims=("subset",),
-    ).to(unit)  # fmt: skip
-
-
-def _bias(size: int, n: int) -> float:
-    single, but_one, whole = _o_weights(size)
-    parts = (linear.log_determinant_bias(dimensions, n) for dimensions in (1, size - 1, size))
-    return 0.5 * sum(f * part for f, part in zip((size * single, size * but_one, whole), parts, strict=True))
-
-
-def _larger(correlation: Floats, size: int, n: int) -> tuple[Floats, Floats, NDArray[np.int64]]:
-    """Value, variance and members of all subsets of more than three variables."""
-    members = np.array(list(combinations(range(len(correlation)), size)), dtype=np.int64)
-    value, variance = np.empty(len(members)), np.empty(len(members))
-    weights = _o_weights(size)
-    for row, subset in enumerate(members):
-        part = correlation[np.ix_(subset, subset)]
-        if np.linalg.det(part) < LEAST_DETERMINANT:
-            value[row], variance[row] = math.nan, math.nan
-            continue
-        found = linear.gaussian_sum(part, [1] * size, weights, n)
-        value[row], variance[row] = found.value, found.variance
-    return value, variance, members
+__all__ = [
+    "co_information", "co_information_of", "dual_total_correlation", "dual_total_correlation_of", "o_information",
+    "o_information_of", "o_informations", "s_information", "s_information_of", "total_correlation",
+    "total_correlation_of",
+]  # fmt: skip

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simengine.arrays.jit import njit
+from simengine.diagnostics import checks
 from simengine.diagnostics.estimate import Estimate, doubted, flagged, normal_interval, stacked
 from simengine.diagnostics.populations.bins import Counts, edges_of
 from simengine.diagnostics.populations.opinions import EVEN, one_table, opinion_counts, scalar_opinions
@@ -28,6 +29,7 @@ from simengine.diagnostics.populations.shares import Floats, drawn
 from simengine.errors import InputError
 
 _DRAWS = 400
+_MOST_CATEGORIES = 10_000
 _FEWEST = 150
 _FEWEST_A_CATEGORY = 10
 
@@ -110,8 +112,9 @@ def ordinal_agreement_from_counts(counts: Any, *, seed: int = 0) -> Estimate:
     """
     counts = one_table(counts)
     size, n = counts.size, int(counts.sum())
-    if size < 3:
-        raise InputError(f"an ordered scale has at least three categories; counts has {size}")
+    if not 3 <= size <= _MOST_CATEGORIES:
+        raise InputError(f"an ordered scale has 3 to {_MOST_CATEGORIES} categories; counts has {size}")
+    seed = checks.seed(seed)
     flags = flagged(
         "empty" if n == 0 else None,
         "few_samples" if n < max(_FEWEST, _FEWEST_A_CATEGORY * size) else None,

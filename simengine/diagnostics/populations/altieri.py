@@ -22,14 +22,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simengine.diagnostics import checks
 from simengine.diagnostics.estimate import Estimate, flagged, normal_interval
-from simengine.diagnostics.populations.bins import Counts, Floats, state_edges
+from simengine.diagnostics.populations.arguments import checked_numbers, checked_size
+from simengine.diagnostics.populations.bins import Counts, Floats
 from simengine.diagnostics.populations.communities import one_batch, scalar_labels
-from simengine.diagnostics.populations.near import neighbour_rows, padded
+from simengine.diagnostics.populations.graphs import numbered_labels
+from simengine.diagnostics.populations.near import MOST_COUNTED, neighbour_rows, padded
 from simengine.diagnostics.populations.shares import variance_of
 from simengine.diagnostics.populations.space import checked_box, place_blocks
 from simengine.diagnostics.samples import checked_counts
-from simengine.errors import InputError, nearest
+from simengine.errors import InputError
+from simengine.scenario.parameters import shown
 
 PARTS = ("mutual", "residual", "total")
 DEALT = "the same categories dealt out to the places at random"
@@ -123,29 +127,24 @@ def altieri_entropy(
         ``details`` has all three parts (``mutual``, ``residual``, ``total``), and by class of distance the shares of
         pairs (``weights``) and the divergences (``partial``) whose weighted mean is the plain mutual part.
     """
-    if part not in PARTS:
-        raise InputError(f"unknown part {part!r}{nearest(str(part), PARTS)}; allowed: {', '.join(PARTS)}")
+    checks.one_of(part, PARTS, "part")
+    shuffles, seed, periodic = checks.repeats(shuffles, least=2), checks.seed(seed), checks.truth(periodic, "periodic")
     (block,) = next(iter(one_batch(place_blocks(positions, data, dim, components))))
     labels = scalar_labels(categories, data, dim, "categories")
     n, d = block.shape
     if labels.size != n:
         raise InputError(f"the numbers of samples differ: positions {n}, categories {labels.size}")
-    if states is None:
-        names, number = np.unique(labels, return_inverse=True)
-        kind, states = number.ravel().astype(np.int64), names.size
-    else:
-        states = state_edges(states, "categories").size - 1
-        if labels.dtype.kind not in "biu" or labels.min() < 0 or labels.max() >= states:
-            raise InputError(f"with states={states} categories are the whole numbers 0 to {states - 1}")
-        kind = labels.astype(np.int64)
+    kind, states = numbered_labels(labels, "categories", states)
     corner, other = checked_box(low, high, d)
-    limits = np.asarray(distances, dtype=np.float64)
+    limits = checked_numbers(distances, "distances")
     if limits.ndim != 1 or limits.size == 0 or limits[0] <= 0.0 or not (np.diff(limits) > 0.0).all():
-        raise InputError(f"distances is {distances!r}; expected limits that rise from above 0")
+        raise InputError(f"distances is {shown(distances)}; expected limits that rise from above 0")
+    checked_size(n * (limits.size + 1) * states, "agents x classes of distance x categories", MOST_COUNTED)
+    checked_size((limits.size + 1) * states * (states + 1) // 2, "classes of distance x pairs of categories")
     if periodic and limits[-1] > 0.5 * (other - corner).min():
         raise InputError(f"distances reach {limits[-1]:g}; in this box they may reach {0.5 * (other - corner).min():g}")
     if n < 2:
-        return Estimate(math.nan, n=n, method="altieri", flags=flagged("few_samples"), null=DEALT)
+        return Estimate(math.nan, n=n, method="altieri", flags=flagged("few_samples"), null=DEALT).to(unit)
     rows = _rows(np.ascontiguousarray(block), kind, states, limits, corner, other - corner, periodic)
     counts = _pairs_of(rows, kind, states)
     rng = np.random.Generator(np.random.Philox(seed))
@@ -164,7 +163,7 @@ def altieri_entropy(
     own["residual"] = own["total"] - own["mutual"]
     first = 4.0 * float(np.var(own[part])) / n
     flags = flagged(
-        "few_samples" if n < _FEWEST or np.bincount(kind).min() < _FEWEST_OF_EACH else None,
+        "few_samples" if n < _FEWEST or np.bincount(kind, minlength=states).min() < _FEWEST_OF_EACH else None,
         "constant" if states < 2 else None,
     )  # fmt: skip
     return _answer(counts, n, part, first, null, flags, mutual).to(unit)
@@ -208,8 +207,8 @@ def altieri_entropy_from_counts(counts: Any, agents: int, part: str = "mutual", 
     Counts alone do not tell whose pairs they are: nothing is taken off, there is no null, and the error is the
     greatest that pairs which share agents may have, sqrt(2 / n) times the standard deviation over pairs.
     """
-    if part not in PARTS:
-        raise InputError(f"unknown part {part!r}{nearest(str(part), PARTS)}; allowed: {', '.join(PARTS)}")
+    checks.one_of(part, PARTS, "part")
+    agents = checks.whole(agents, "agents", 1)
     table = checked_counts(counts)
     if table.ndim != 2 or table.sum() == 0:
         raise InputError(

@@ -12,8 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simengine.arrays.jit import njit
-from simengine.diagnostics.counts.counting import count_in_equal_bins, count_symbols, place_in_bins
+from simengine.diagnostics import checks
+from simengine.diagnostics.counts.counting import count_in_bins, place_in_bins
 from simengine.diagnostics.counts.tables import bin_edges
+from simengine.diagnostics.populations.arguments import MOST_CELLS, checked_numbers
+from simengine.diagnostics.samples import checked_values
 from simengine.errors import InputError
 
 Floats = NDArray[np.float64]
@@ -33,48 +36,31 @@ def declared_edges(bins: Any, range: Any, what: str) -> Floats:
     """Return the edges of declared bins: ``bins`` is a number of equal bins over ``range``, or the edges."""
     if bins is None:
         raise InputError(f"{what}: bins= must say the bins: their edges, or their number with range=(low, high)")
-    if np.ndim(bins) == 0 and range is None:
-        raise InputError(f"{what}: bins={bins} needs range=(low, high); it is declared, never taken from the data")
-    return bin_edges(bins, range)
+    given = checked_values(bins, f"{what}: bins")
+    if given.ndim:
+        return bin_edges(checked_numbers(given, f"{what}: bins"), range)
+    number = checks.whole(bins, f"{what}: bins", 1, MOST_CELLS)
+    if range is None:
+        raise InputError(f"{what}: bins={number} needs range=(low, high); it is declared, never taken from the data")
+    return bin_edges(number, checked_range(range, what))
 
 
 def checked_range(range: Any, what: str) -> tuple[float, float]:
     """Return (low, high), two finite numbers that rise."""
-    try:
-        low, high = (float(one) for one in range)
-    except (TypeError, ValueError):
-        raise InputError(f"{what}: range is {range!r}; expected (low, high)") from None
-    if not (np.isfinite(low) and np.isfinite(high) and low < high):
-        raise InputError(f"{what}: range is {low:g} to {high:g}; it must rise and be finite")
+    low, high = checked_numbers(range, f"{what}: range", (2,), "(low, high)").tolist()
+    if not low < high:
+        raise InputError(f"{what}: range is {low:g} to {high:g}; it must rise")
     return low, high
-
-
-def checked_whole(number: Any, what: str, low: int) -> int:
-    """Return a whole number that is at least ``low``."""
-    if isinstance(number, bool) or np.ndim(number) or not np.isfinite(number) or int(number) != number or number < low:
-        raise InputError(f"{what} is {number!r}; expected a whole number of at least {low}")
-    return int(number)
-
-
-def equally_spaced(edges: Floats) -> bool:
-    """Whether the edges are those of equal bins, to rounding."""
-    width = (edges[-1] - edges[0]) / (edges.size - 1)
-    return bool(np.abs(np.diff(edges) - width).max() <= 1e-9 * width)
 
 
 def state_edges(states: Any, what: str) -> Floats:
     """Return edges that give each of the whole numbers 0 ... states - 1 a bin with itself in the middle."""
-    return np.arange(checked_whole(states, f"{what}: states", 1) + 1, dtype=np.float64) - 0.5
+    return np.arange(checks.whole(states, f"{what}: states", 1, MOST_CELLS) + 1, dtype=np.float64) - 0.5
 
 
 def counted(values: NDArray[Any], edges: Floats) -> tuple[Counts, int]:
     """Return the counts of finite values of shape (n,) in bins, and how many lie outside, which go to the end bins."""
-    values = np.ascontiguousarray(values, dtype=np.float64)
-    if equally_spaced(edges):
-        counts, outside, _ = count_in_equal_bins(values, edges)
-    else:
-        found, outside = place_in_bins(values, edges)
-        counts = count_symbols(found, edges.size - 1)
+    counts, outside = count_in_bins(np.ascontiguousarray(values, dtype=np.float64), edges)
     return counts, int(outside)
 
 

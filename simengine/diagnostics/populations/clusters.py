@@ -5,7 +5,8 @@ by such gaps go their own ways (Hegselmann & Krause 2002). Class C: sorting need
 the clusters, :func:`cluster_sizes`, are whole numbers.
 
 Clusters are a property of the agents at hand. Where agents are drawn again, their number is stable only if gaps are
-wide: it is flagged if a bound a tenth narrower or wider gives another number (``unstable_subsamples``).
+wide: it is flagged if a bound a tenth narrower or wider gives another number (``unstable_subsamples``). Valid from 50
+agents on, share and entropy if ten of them are outside the largest cluster or none is (``few_samples``).
 """
 
 from __future__ import annotations
@@ -17,16 +18,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simengine.arrays.jit import njit
+from simengine.diagnostics import checks
 from simengine.diagnostics.counts.entropies import entropy_from_counts
 from simengine.diagnostics.estimate import Estimate, flagged, normal_interval, stacked
+from simengine.diagnostics.populations.arguments import checked_positive
 from simengine.diagnostics.populations.bins import checked_range
-from simengine.diagnostics.populations.opinions import scalar_opinions
-from simengine.errors import InputError, nearest
+from simengine.diagnostics.populations.opinions import one_table, scalar_opinions
+from simengine.errors import InputError
 
 MEASURES = ("number", "largest-share", "entropy")
 EVEN = "opinions spread evenly over the declared range"
 
-_FEWEST = 20
+_FEWEST = 50
+_FEWEST_APART = 10
 _DRAWS = 200
 
 
@@ -65,12 +69,8 @@ def opinion_clusters(
     estimate
         ``details["sizes"]`` of the first batch are the sizes of the clusters in the order of opinions.
     """
-    if measure not in MEASURES:
-        raise InputError(
-            f"unknown measure {measure!r}{nearest(str(measure), MEASURES)}; allowed: {', '.join(MEASURES)}"
-        )
-    if not (math.isfinite(bound) and bound > 0.0):
-        raise InputError(f"bound is {bound:g}; expected a width above 0")
+    checks.one_of(measure, MEASURES, "measure")
+    bound = checked_positive(bound, "bound")
     ends = None if range is None else checked_range(range, "opinions")
     blocks = scalar_opinions(opinions, data, dim)
     found = []
@@ -86,13 +86,19 @@ def opinion_clusters(
 
 def opinion_clusters_from_sizes(sizes: Any, measure: str = "number") -> Estimate:
     """Return a measure of clusters from their sizes, shape (clusters,); see :func:`opinion_clusters`."""
-    return _of_sizes(np.asarray(sizes, dtype=np.int64), measure, False, (math.nan, math.nan))
+    checks.one_of(measure, MEASURES, "measure")
+    found = one_table(sizes, "sizes")
+    if not found.all():
+        raise InputError(f"sizes holds 0 at {found.argmin()}; expected how many agents each cluster has, at least 1")
+    return _of_sizes(found, measure, False, (math.nan, math.nan))
 
 
 def _of_sizes(sizes: NDArray[np.int64], measure: str, unstable: bool, null: tuple[float, float]) -> Estimate:
     n = int(sizes.sum())
+    apart = n - int(sizes.max())
+    few = n < _FEWEST or (measure != "number" and 0 < apart < _FEWEST_APART)
     flags = flagged(
-        "few_samples" if n < _FEWEST else None, "unstable_subsamples" if unstable else None,
+        "few_samples" if few else None, "unstable_subsamples" if unstable else None,
         # A cluster of one agent speaks of others that were not drawn.
         "unseen_states" if np.count_nonzero(sizes == 1) > 0.05 * n else None,
     )  # fmt: skip

@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simengine.arrays.jit import njit
+from simengine.diagnostics import checks
 from simengine.diagnostics.counts.information import mutual_information_from_table
 from simengine.diagnostics.estimate import Estimate, doubted, flagged, normal_interval
+from simengine.diagnostics.populations.arguments import checked_size
 from simengine.diagnostics.populations.bins import Counts, Floats, edges_of, placed, table_counts
-from simengine.diagnostics.populations.graphs import Graph, graph_of_agents, node_values
+from simengine.diagnostics.populations.graphs import Graph, graph_of_agents, node_values, numbered_labels
 from simengine.diagnostics.populations.information import information_of_table
 from simengine.diagnostics.populations.opinions import scalar_opinions
 from simengine.diagnostics.samples import checked_counts, samples
@@ -52,10 +54,10 @@ def community_disagreement(
     labels = scalar_labels(communities, data, dim, "communities")
     if labels.size != len(block):
         raise InputError(f"the numbers of samples differ: opinions {len(block)}, communities {labels.size}")
-    names, number = np.unique(labels, return_inverse=True)
-    table, outside = community_counts(
-        block[:, 0], number.ravel(), names.size, edges_of(block, bins, range, states, "opinions")
-    )
+    number, communities_seen = numbered_labels(labels, "communities", None)
+    limits = edges_of(block, bins, range, states, "opinions")
+    checked_size(communities_seen * (limits.size - 1), "communities x bins")
+    table, outside = community_counts(block[:, 0], number, communities_seen, limits)
     return community_disagreement_from_counts(table, outside=outside, unit=unit)
 
 
@@ -80,6 +82,7 @@ def community_disagreement_from_counts(table: Any, *, outside: int = 0, unit: st
 
     See :func:`community_disagreement`. The null is that all communities draw their opinions from one distribution.
     """
+    outside = checks.whole(outside, "outside", 0)
     table = checked_counts(table, "table")
     if table.ndim != 2:
         raise InputError(f"table has shape {table.shape}; expected (communities, bins)")
@@ -165,18 +168,23 @@ def echo_chamber_index(
     shuffles
         How often the opinions are dealt out.
     """
+    shuffles, seed = checks.repeats(shuffles, least=2), checks.seed(seed)
     (block,) = next(iter(one_batch(scalar_opinions(opinions, data, dim))))
     graph = graph_of_agents(edges, len(block), weights)
     x = node_values(block[:, 0], graph, "opinions")
     limits = edges_of(block, bins, range, None, "opinions")
+    checked_size((limits.size - 1) ** 2, "opinions: bins x bins")
     means, heard = neighbour_means(x, graph)
     if not heard.any():
-        return Estimate(math.nan, n=0, unit=unit, method="shuffled", flags=flagged("empty"))
+        return Estimate(math.nan, n=0, method="shuffled", flags=flagged("empty")).to(unit)
     table, outside = echo_chamber_counts(x, graph, limits)
     base = echo_chamber_index_from_counts(table, outside=outside)
     rng = np.random.Generator(np.random.Philox(seed))
-    orders = np.stack([rng.permutation(graph.n) for _ in np.arange(shuffles)])
-    drawn = _shuffled_informations(graph.first, graph.second, graph.weight, graph.sums(graph.weight), x, orders, limits)
+    strength = graph.sums(graph.weight)
+    drawn = np.concatenate([
+        _shuffled_informations(graph.first, graph.second, graph.weight, strength, x, order[None], limits)
+        for order in (rng.permutation(graph.n) for _ in np.arange(shuffles))
+    ])  # fmt: skip
     null_sd = float(drawn.std(ddof=1))
     p = table / table.sum()
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -211,6 +219,7 @@ def echo_chamber_index_from_counts(table: Any, *, outside: int = 0, unit: str = 
     Counts alone do not say who is whose neighbour: null and error are those of half as many independent pairs,
     which is the most that hearing one another can do to a pair's linear dependence.
     """
+    outside = checks.whole(outside, "outside", 0)
     table = checked_counts(table, "table")
     if table.ndim != 2 or table.shape[0] != table.shape[1]:
         raise InputError(f"table has shape {table.shape}; expected (K, K)")

@@ -22,6 +22,7 @@ from scipy.sparse.linalg import splu
 
 from simengine.arrays.exact import SIZE, add_array, rounded
 from simengine.arrays.jit import njit
+from simengine.diagnostics import checks
 from simengine.diagnostics.estimate import QUANTILE, Estimate, flagged
 from simengine.diagnostics.populations.communities import one_batch
 from simengine.diagnostics.populations.graphs import Counts, Floats, Graph, graph_of_agents
@@ -33,6 +34,7 @@ DEALT = "the same opinions dealt out to the agents at random"
 _FEWEST = 50
 _FEWEST_EFFECTIVE = 70
 _TAIL = 0.025
+_MOST_STRENGTH = 1e12
 _DENSE_UP_TO = 2000
 _PROBES = 200
 _BLOCK = 1024
@@ -46,6 +48,12 @@ def friedkin_johnsen_opinions(innate: Any, edges: Any, *, weights: Any = None) -
 
 
 def _solver(graph: Graph) -> Any:
+    strength = graph.sums(graph.weight)
+    if graph.n and strength.max() > _MOST_STRENGTH:
+        raise InputError(
+            f"weights add up to {strength.max():g} at node {strength.argmax()}; influence of at most"
+            f" {_MOST_STRENGTH:g} leaves something of innate opinions"
+        )
     return splu((eye_array(graph.n) + graph.laplacian()).tocsc())
 
 
@@ -72,6 +80,7 @@ def friedkin_johnsen_polarization(
         The null are the same innate opinions dealt out at random. ``details`` has the mean over agents
         (``each``) and the polarization of the innate opinions (``innate``).
     """
+    seed = checks.seed(seed)
     (block,) = next(iter(one_batch(scalar_opinions(innate, data, dim, "innate"))))
     x = block[:, 0].astype(np.float64)
     n = x.size
@@ -80,8 +89,9 @@ def friedkin_johnsen_polarization(
     if n < 4:
         return Estimate(math.nan, n=n, unit="1", method="friedkin-johnsen", flags=flags, null=DEALT)
     solver = _solver(graph)
-    z = solver.solve(x)
-    value = float(np.sum((z - z.mean()) ** 2))
+    # What all have in common stays as it is; taken off first, it cannot drown what is left of the differences.
+    z = _centred(solver.solve(_centred(x)))
+    value = float(np.sum(z**2))
     trace, squares, diagonal = _traces(solver, n, seed)
     m2, m4 = float(np.var(x)), float(np.mean((x - x.mean()) ** 4))
     error = math.sqrt(max(2.0 * m2**2 * squares + (m4 - 3.0 * m2**2) * diagonal, 0.0))
@@ -98,16 +108,20 @@ def _traces(solver: Any, n: int, seed: int) -> tuple[float, float, float]:
     """Trace, trace of the square and sum of squares of the diagonal of C = M (I - 11'/n) M, M = (I + L)^-1."""
     if n <= _DENSE_UP_TO:
         # Rows and columns of M add up to 1, so centring after is centring before.
-        form = solver.solve(np.eye(n))
-        form = form @ form - 1.0 / n
+        form = solver.solve(np.eye(n) - 1.0 / n)
+        form = form @ form
         return float(np.trace(form)), float(np.sum(form * form)), float(np.sum(np.diagonal(form) ** 2))
     probes = np.random.Generator(np.random.Philox(seed)).integers(0, 2, (n, _PROBES)) * 2.0 - 1.0
-    image = solver.solve(solver.solve(probes - probes.mean(axis=0)))
+    image = _centred(solver.solve(_centred(solver.solve(_centred(probes)))))
     own = probes * image
     # The mean over probes of an entry of the diagonal carries the noise of its row.
     diagonal = own.mean(axis=1)
     noise = own.var(axis=1, ddof=1) / _PROBES
     return float(own.sum() / _PROBES), float(np.sum(image**2) / _PROBES), float(np.sum(diagonal**2 - noise))
+
+
+def _centred(values: NDArray[Any]) -> Floats:
+    return np.asarray(values - values.mean(axis=0), dtype=np.float64)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -17,12 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simengine.arrays.jit import njit
+from simengine.diagnostics import checks
 from simengine.diagnostics.counts.entropies import entropy_from_counts
 from simengine.diagnostics.estimate import Estimate, doubted, normal_interval, stacked
-from simengine.diagnostics.populations.bins import Counts, Floats, checked_whole
+from simengine.diagnostics.populations.arguments import MOST_CELLS, checked_size
+from simengine.diagnostics.populations.bins import Counts, Floats
 from simengine.diagnostics.populations.opinions import one_table
-from simengine.diagnostics.samples import samples
+from simengine.diagnostics.samples import checked_values, samples
 from simengine.errors import InputError
+from simengine.scenario.parameters import shown
 
 ISOTROPIC = "independent agents that face all ways alike"
 
@@ -101,14 +104,18 @@ def _vectors(block: NDArray[np.float64]) -> Floats:
 
 def heading_shape(components: int, bins: Any) -> tuple[int, int]:
     """Return the number of zones and of angles for headings of 1, 2 or 3 components."""
+    if bins is None:
+        bins = BINS_OF_ANGLE if components < 3 else BINS_OF_SPHERE
+    pair = checked_values(bins, "bins")
     if components < 3:
-        if bins is not None and np.ndim(bins):
-            raise InputError(f"bins is {bins!r}; headings in a plane have one number of bins")
-        return 1, BINS_OF_ANGLE if bins is None else checked_whole(bins, "bins", 2)
-    pair = BINS_OF_SPHERE if bins is None else bins
-    if np.shape(pair) != (2,):
-        raise InputError(f"bins is {bins!r}; headings in space have (bins of the cosine, bins of the azimuth)")
-    return checked_whole(pair[0], "bins of the cosine", 1), checked_whole(pair[1], "bins of the azimuth", 1)
+        if pair.ndim:
+            raise InputError(f"bins is {shown(bins)}; headings in a plane have one number of bins")
+        return 1, checks.whole(bins, "bins", 2, MOST_CELLS)
+    if pair.shape != (2,):
+        raise InputError(f"bins is {shown(bins)}; headings in space have (bins of the cosine, bins of the azimuth)")
+    zones, angles = (checks.whole(one, "bins", 1, MOST_CELLS) for one in pair.tolist())
+    checked_size(zones * angles, f"bins={shown(bins)}")
+    return zones, angles
 
 
 def heading_entropy(
@@ -162,6 +169,7 @@ def heading_entropy_from_counts(
     counts: Any, *, estimator: str = "grassberger", still: int = 0, unit: str = "nat"
 ) -> Estimate:
     """Return the entropy of headings from :func:`heading_counts`; ``still`` agents have none."""
+    still = checks.whole(still, "still", 0)
     counts = one_table(counts)
     base = entropy_from_counts(counts, estimator=estimator, states=counts.size)
     details = {**base.details, "bins": counts.size, "highest": math.log(counts.size), "still": still}

@@ -15,6 +15,9 @@ from simengine.arrays.jit import njit
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
+MOST_COUNTED = 1 << 27
+"""Cells at most of a table of agents by classes; it takes up to 1 GiB."""
+
 _ALL_PAIRS_UP_TO = 300
 _MOST_CELLS = 128
 
@@ -76,7 +79,7 @@ def neighbour_rows(points: Floats, period: Floats, edges: Floats, labels: Counts
         elif n > 0:
             low[axis] = points[:, axis].min()
             extents[axis] = points[:, axis].max() - low[axis]
-        cells[axis] = max(1, min(int(extents[axis] / (reach * (1.0 + 1e-9))), _MOST_CELLS))
+        cells[axis] = max(1, int(min(extents[axis] / (reach * (1.0 + 1e-9)), float(_MOST_CELLS))))
         if period[axis] > 0.0 and cells[axis] < 3:
             cells[axis] = 1
     if n <= _ALL_PAIRS_UP_TO or cells[0] * cells[1] * cells[2] < 4:

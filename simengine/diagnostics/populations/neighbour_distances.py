@@ -21,12 +21,15 @@ from numpy.typing import NDArray
 from scipy import special
 from scipy.spatial import KDTree
 
+from simengine.diagnostics import checks
 from simengine.diagnostics.counts.entropies import entropy_from_counts, even_null
-from simengine.diagnostics.estimate import Estimate, flagged, normal_interval, stacked
-from simengine.diagnostics.populations.bins import Counts, Floats, checked_whole, declared_edges
+from simengine.diagnostics.estimate import Estimate, doubted, flagged, normal_interval, stacked
+from simengine.diagnostics.populations.arguments import checked_size
+from simengine.diagnostics.populations.bins import Counts, Floats, declared_edges
+from simengine.diagnostics.populations.near import MOST_COUNTED
 from simengine.diagnostics.populations.opinions import one_table
 from simengine.diagnostics.populations.shares import variance_of
-from simengine.diagnostics.populations.space import checked_box, place_blocks
+from simengine.diagnostics.populations.space import checked_box, outside, place_blocks
 from simengine.errors import InputError
 
 IDEAL = "independent agents, spread evenly over the box"
@@ -61,7 +64,8 @@ def neighbour_distances(positions: Floats, low: Floats, sides: Floats, k: int, p
     places = np.where(places >= sides, 0.0, places) if periodic else places
     tree = KDTree(places, boxsize=sides if periodic else None)
     distance, who = (np.asarray(found) for found in tree.query(places, k + 1))
-    return distance[:, 1:] * (n / float(np.prod(sides))) ** (1.0 / d), who[:, 1:]
+    # The root first: a product of sides may be too large or too small for a number.
+    return distance[:, 1:] * (n ** (1.0 / d) / float(np.prod(sides ** (1.0 / d)))), who[:, 1:]
 
 
 def neighbour_distance_counts(
@@ -96,10 +100,13 @@ def neighbour_distance_entropy(
     """
     blocks = place_blocks(positions, data, dim, components)
     n, d = blocks.arrays[0].shape[-2:]
-    if d < 2 or checked_whole(k, "k", 1) >= n:
+    periodic = checks.truth(periodic, "periodic")
+    k = checks.whole(k, "k", 1)
+    if d < 2 or k >= n:
         raise InputError(
             f"positions has {n} agents in {d} dimensions; expected two or three, and more agents than k={k}"
         )
+    checked_size(n * (k + 1), "agents x neighbours", MOST_COUNTED)
     corner, other = checked_box(low, high, d)
     sides = other - corner
     edges = poisson_edges(k, d) if bins is None else declared_edges(bins, None, "bins")
@@ -109,7 +116,8 @@ def neighbour_distance_entropy(
         place = _class_of(distance[:, -1], edges)
         counts = np.bincount(place, minlength=edges.size - 1)
         base = neighbour_distance_entropy_from_counts(counts, d=d, k=k, even=bins is None, periodic=periodic)
-        found.append(_with_neighbours(base, counts, place, who))
+        one = _with_neighbours(base, counts, place, who)
+        found.append(doubted(one, "outside_range" if not periodic and outside(block, corner, other) else None))
     return stacked(found, blocks.batch, blocks.dims, blocks.coords).to(unit)
 
 
@@ -142,6 +150,8 @@ def neighbour_distance_entropy_from_counts(
     ``even`` says that an ideal gas fills the classes evenly; else there is no null.
     """
     counts = one_table(counts)
+    d, k = checks.whole(d, "d", 1, 3), checks.whole(k, "k", 1)
+    even, periodic = checks.truth(even, "even"), checks.truth(periodic, "periodic")
     n = int(counts.sum())
     plain = float(entropy_from_counts(counts, estimator="plug-in").value)
     base = entropy_from_counts(counts)

@@ -4,7 +4,8 @@ Class A: everything here is a function of whole-number counts, made by :func:`op
 moment; counts of parts of the agents add up to those of all.
 
 Opinions are taken as independent draws from the distribution whose entropy is estimated. Validity is that of
-:mod:`~simengine.diagnostics.counts.entropies`; for the inverse of sum p^2 it is 50 samples (``few_samples``).
+:mod:`~simengine.diagnostics.counts.entropies`; for the inverse of sum p^2 it is 50 samples (``few_samples``), ten pairs
+of which share an opinion (``unseen_states``).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simengine.diagnostics import checks
 from simengine.diagnostics.counts.entropies import entropy_from_counts
 from simengine.diagnostics.estimate import QUANTILE, Estimate, doubted, flagged, stacked
 from simengine.diagnostics.populations.bins import Counts, counted, edges_of
@@ -25,6 +27,7 @@ from simengine.errors import InputError
 EVEN = "opinions that are equally likely in all bins"
 
 _FEWEST = 50
+_FEWEST_PAIRS = 10
 
 
 def scalar_opinions(opinions: Any, data: Any, dim: Any, word: str = "opinions") -> Blocks:
@@ -80,6 +83,7 @@ def opinion_entropy_from_counts(
 
     ``counts`` has shape (K,), and ``outside`` says how many opinions lay outside the bins.
     """
+    outside = checks.whole(outside, "outside", 0)
     counts = one_table(counts)
     base = entropy_from_counts(counts, estimator=estimator, states=counts.size)
     details = {**base.details, "bins": counts.size, "highest": math.log(counts.size), "outside": outside}
@@ -122,8 +126,8 @@ def effective_opinions_from_counts(counts: Any, *, order: int = 1, outside: int 
     e^H is that of Grassberger's entropy. The sum of p^2 is the share of pairs of different agents with one opinion,
     which has no bias, with the variance of Simpson (1949).
     """
-    if order not in (1, 2):
-        raise InputError(f"order is {order!r}; allowed: 1 (e^H) and 2 (1 / sum p^2)")
+    outside = checks.whole(outside, "outside", 0)
+    checks.whole(order, "order, 1 for e^H and 2 for 1 / sum p^2,", 1, 2)
     counts = one_table(counts)
     found = _of_entropy(counts) if order == 1 else _of_pairs(counts)
     return doubted(found, "outside_range" if outside else None)
@@ -145,6 +149,7 @@ def _of_pairs(counts: Counts) -> Estimate:
     flags = flagged(
         "empty" if n == 0 else None, "few_samples" if n < _FEWEST else None,
         "constant" if np.count_nonzero(counts) == 1 else None,
+        "unseen_states" if n and np.square(counts, dtype=np.float64).sum() - n < 2 * _FEWEST_PAIRS else None,
     )  # fmt: skip
     details = {"bins": bins, "order": 2}
     if n < 4:
@@ -154,7 +159,8 @@ def _of_pairs(counts: Counts) -> Estimate:
     threes = float(c @ ((c - 1) * (c - 2))) / (n * (n - 1.0) * (n - 2.0))
     error = math.sqrt(max(_simpson_variance(n, same, threes), 0.0))
     null_error = math.sqrt(_simpson_variance(n, 1.0 / bins, 1.0 / bins**2))
-    low, high = same - QUANTILE * error, same + QUANTILE * error
+    # Of pairs none of which agrees, up to three in as many might have.
+    low, high = same - QUANTILE * error, same + QUANTILE * error if same > 0.0 else 6.0 / (n * (n - 1.0))
     value = 1.0 / same if same > 0.0 else math.inf
     # The error of an inverse that is cut off at the number of bins.
     spread = value**2 * error if same > 0.0 else math.nan

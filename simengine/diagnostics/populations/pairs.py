@@ -21,15 +21,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+from scipy.special import stdtrit
 
+from simengine.diagnostics import checks
 from simengine.diagnostics.counts.kernels import grassberger
-from simengine.diagnostics.estimate import Estimate, flagged, normal_interval, stacked
-from simengine.diagnostics.populations.bins import Counts, Floats, checked_whole
-from simengine.diagnostics.populations.near import neighbour_rows, padded
+from simengine.diagnostics.estimate import LEVEL, Estimate, doubted, flagged, normal_interval, stacked
+from simengine.diagnostics.populations.arguments import checked_numbers, checked_positive, checked_size
+from simengine.diagnostics.populations.bins import Counts, Floats
+from simengine.diagnostics.populations.near import MOST_COUNTED, neighbour_rows, padded
 from simengine.diagnostics.populations.opinions import one_table
 from simengine.diagnostics.populations.shares import variance_of
-from simengine.diagnostics.populations.space import checked_box, place_blocks
+from simengine.diagnostics.populations.space import checked_box, outside, place_blocks
 from simengine.errors import InputError
+from simengine.scenario.parameters import shown
 
 IDEAL = "independent agents, spread evenly over the box"
 
@@ -102,12 +106,15 @@ def pair_excess_entropy(
     d = blocks.arrays[0].shape[-1]
     corner, other = checked_box(low, high, d)
     sides = other - corner
+    periodic = checks.truth(periodic, "periodic")
     edges = checked_shells(sides, reach, bins, periodic)
+    checked_size(blocks.arrays[0].shape[-2] * (edges.size - 1), "agents x bins", MOST_COUNTED)
     found = []
     for (block,) in blocks:
         rows = _rows(np.ascontiguousarray(block), corner, sides, edges, periodic)
         counts = rows.sum(axis=0, dtype=np.int64) // 2
-        found.append(_of_rows(rows, counts, block - corner, sides, edges, periodic))
+        one = _of_rows(rows, counts, block - corner, sides, edges, periodic)
+        found.append(doubted(one, "outside_range" if not periodic and outside(block, corner, other) else None))
     return stacked(found, blocks.batch, blocks.dims, blocks.coords).to(unit)
 
 
@@ -116,9 +123,10 @@ def checked_shells(sides: Floats, reach: float, bins: int, periodic: bool) -> Fl
     if sides.size not in (2, 3):
         raise InputError(f"positions has {sides.size} components; the pair excess entropy takes two or three")
     most = float(sides.min()) * (0.5 if periodic else 1.0)
-    if not 0.0 < reach <= most * (1.0 + 1e-12):
+    reach = checked_positive(reach, "reach")
+    if reach > most * (1.0 + 1e-12):
         raise InputError(f"reach is {reach:g}; in this box it is above 0 and at most {most:g}")
-    return np.linspace(0.0, reach, checked_whole(bins, "bins", 1) + 1)
+    return np.linspace(0.0, reach, checks.whole(bins, "bins", 1, MOST_COUNTED) + 1)
 
 
 def _of_rows(
@@ -141,13 +149,17 @@ def _of_rows(
     mean = float(np.sum(counts * 0.5 * (edges[1:] + edges[:-1])) / max(counts.sum(), 1))
     across = 1.0 - float(np.prod(1.0 - np.minimum(2.0 / math.pi * mean * per_axis / sides, 1.0)))
     variance = float(np.sum(blocks**2)) * blocks.size / (blocks.size - 1.0) / n**2 / (1.0 - 0.5 * across)
-    error = math.sqrt(variance_of(variance, float(base.null_sd) ** 2))
+    whole = variance_of(variance, float(base.null_sd) ** 2)
+    error = math.sqrt(whole)
+    # Of the variance what comes from blocks is itself unsure (Satterthwaite 1946); what is known is not.
+    unsure = max(1.0 - float(base.null_sd) ** 2 / whole, 1e-3)
+    reach = float(stdtrit((blocks.size - 1.0) / unsure**2, 0.5 * (1.0 + LEVEL))) * error
     # Where few clusters make up the whole, their number decides the value, and blocks are too few to see it.
     value = abs(float(base.value))
     few = value > 4.0 * float(base.null_sd) and error > _MOST_ERROR * value
     return Estimate(
-        base.value, error, normal_interval(base.value, error), base.null_mean, base.null_sd, n, "nat", base.method,
-        flagged(*base.flags, "few_samples" if few else None), base.null, base.details,
+        base.value, error, (float(base.value) - reach, float(base.value) + reach), base.null_mean, base.null_sd, n,
+        "nat", base.method, flagged(*base.flags, "few_samples" if few else None), base.null, base.details,
     )  # fmt: skip
 
 
@@ -159,10 +171,18 @@ def pair_excess_entropy_from_counts(
     The error is that of independent pairs; see :func:`pair_excess_entropy`, which knows the places.
     """
     counts = one_table(counts)
-    box, shells = np.asarray(sides, dtype=np.float64), np.asarray(edges, dtype=np.float64)
-    volume = float(np.prod(box))
+    agents, frames = checks.whole(agents, "agents", 0), checks.whole(frames, "frames", 1)
+    periodic = checks.truth(periodic, "periodic")
+    box, shells = checked_numbers(sides, "sides"), checked_numbers(edges, "edges", (counts.size + 1,), "of the shells")
+    if box.shape not in ((2,), (3,)) or not (box > 0.0).all():
+        raise InputError(f"sides is {shown(sides)}; expected two or three lengths above 0")
+    if shells[0] < 0.0 or not (np.diff(shells) > 0.0).all():
+        raise InputError(f"edges is {shown(edges)}; expected distances that rise from 0 or above")
     if agents < 2:
-        return Estimate(math.nan, n=agents, method="pairs", flags=flagged("few_samples"), null=IDEAL)
+        return Estimate(math.nan, n=agents, method="pairs", flags=flagged("few_samples"), null=IDEAL).to(unit)
+    # In units of the least side, so that no power of a length is too large or too small.
+    reach, box, shells = float(shells[-1]), box / box.min(), shells / box.min()
+    volume = float(np.prod(box))
     expected = frames * 0.5 * agents * (agents - 1.0) * shell_shares(shells, box, periodic)
     size = math.pi * np.diff(shells**2) if box.size == 2 else 4.0 / 3.0 * math.pi * np.diff(shells**3)
     weight = 0.5 * agents / volume * size / expected
@@ -182,7 +202,7 @@ def pair_excess_entropy_from_counts(
     )  # fmt: skip
     return Estimate(
         value, error, normal_interval(value, error), null_mean, null_sd, agents * frames, "nat", "pairs", flags, IDEAL,
-        {"g": g, "reach": float(shells[-1]), "bins": counts.size, "periodic": periodic},
+        {"g": g, "reach": reach, "bins": counts.size, "periodic": periodic},
     ).to(unit)  # fmt: skip
 
 

@@ -12,8 +12,11 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from simengine.diagnostics import checks
 from simengine.diagnostics.estimate import QUANTILE, Estimate, flagged, normal_interval, stacked
+from simengine.diagnostics.populations.arguments import checked_numbers, checked_positive, checked_size
 from simengine.diagnostics.populations.bins import checked_range, edges_of
 from simengine.diagnostics.populations.opinions import one_table, opinion_counts, scalar_opinions
 from simengine.diagnostics.populations.powers import (
@@ -23,7 +26,6 @@ from simengine.diagnostics.populations.powers import (
     uniform_moments,
 )
 from simengine.diagnostics.populations.shares import Floats, second_order, variance_of
-from simengine.errors import InputError, nearest
 
 MEASURES = ("variance", "pair-difference", "esteban-ray")
 EVEN = "opinions spread evenly over the declared range"
@@ -58,10 +60,7 @@ def opinion_polarization(
     estimate
         In the square of the unit of opinions for the variance, else in that unit; it says ``"1"``.
     """
-    if measure not in MEASURES:
-        raise InputError(
-            f"unknown measure {measure!r}{nearest(str(measure), MEASURES)}; allowed: {', '.join(MEASURES)}"
-        )
+    checks.one_of(measure, MEASURES, "measure")
     blocks = scalar_opinions(opinions, data, dim)
     if measure == "esteban-ray" or bins is not None or states is not None:
         edges = edges_of(blocks.arrays[0], bins, range, states, "opinions")
@@ -142,30 +141,29 @@ def opinion_polarization_from_counts(
     counts: Any, edges: Floats, measure: str = "pair-difference", *, alpha: float = 1.0, outside: int = 0
 ) -> Estimate:
     """Return the polarization of opinions of which each bin holds so many; see :func:`opinion_polarization`."""
+    outside = checks.whole(outside, "outside", 0)
+    checks.one_of(measure, MEASURES, "measure")
     counts = one_table(counts)
-    if len(edges) != counts.size + 1:
-        raise InputError(f"edges has {len(edges)} numbers; {counts.size} bins have {counts.size + 1}")
-    middle = 0.5 * (np.asarray(edges[1:]) + np.asarray(edges[:-1]))
+    if measure != "variance":
+        checked_size(counts.size**2, f"{measure}: bins x bins")
+    edges = checked_numbers(edges, "edges", (counts.size + 1,), "one more than bins")
+    middle = 0.5 * (edges[1:] + edges[:-1])
     n = int(counts.sum())
     if n < 2:
         return _too_few(n, measure)
     p = counts / n
-    distance = np.abs(middle[:, None] - middle[None, :])
     further = ("outside_range",) if outside else ()
     if measure == "variance":
         moments = np.array([float(p @ (middle - p @ middle) ** k) for k in range(5)])
         found = opinion_variance_from_moments(n, moments)
     elif measure == "pair-difference":
+        distance = np.abs(middle[:, None] - middle[None, :])
         own = distance @ p * n / (n - 1.0)
         value = float(p @ own)
         both = 2.0 * float(p @ (middle - p @ middle) ** 2) * n / (n - 1.0) - value**2
         found = _of_pair_differences(n, value, float(p @ (own - value) ** 2), both, None, {"bins": counts.size})
-    elif measure == "esteban-ray":
-        found = _esteban_ray(n, p, distance, alpha)
     else:
-        raise InputError(
-            f"unknown measure {measure!r}{nearest(str(measure), MEASURES)}; allowed: {', '.join(MEASURES)}"
-        )
+        found = _esteban_ray(n, p, np.abs(middle[:, None] - middle[None, :]), alpha)
     return Estimate(
         found.value, found.standard_error, found.interval, found.null_mean, found.null_sd, n, "1", found.method,
         flagged(*found.flags, *further), found.null, {**found.details, "outside": outside},
@@ -173,8 +171,7 @@ def opinion_polarization_from_counts(
 
 
 def _esteban_ray(n: int, p: Floats, distance: Floats, alpha: float) -> Estimate:
-    if not 0.0 < alpha <= 1.6:
-        raise InputError(f"alpha is {alpha:g}; Esteban and Ray's measure allows above 0 and up to 1.6")
+    alpha = checked_positive(alpha, "Esteban and Ray's alpha", 1.6)
     plain, gradient, hessian = _esteban_ray_slopes(p, distance, alpha)
     bias, variance = second_order(p, n, gradient, hessian)
     value, error = plain - bias, math.sqrt(variance)
@@ -213,10 +210,17 @@ def bimodality(opinions: Any, *, data: Any = None, dim: Any = None) -> Estimate:
     """
     blocks = scalar_opinions(opinions, data, dim)
     found = [
-        bimodality_from_moments(block.shape[0], central_moments(block[:, 0].astype(np.float64), POWERS))
+        bimodality_from_moments(block.shape[0], central_moments(_of_unit_width(block[:, 0]), POWERS))
         for (block,) in blocks
     ]
     return stacked(found, blocks.batch, blocks.dims, blocks.coords)
+
+
+def _of_unit_width(opinions: NDArray[Any]) -> Floats:
+    """Opinions scaled to a width of 1, so that no power of theirs is too large or too small for a number."""
+    x = opinions.astype(np.float64)
+    width = float(np.ptp(x))
+    return (x - x.min()) / width if width > 0.0 else x
 
 
 def bimodality_from_moments(n: int, moments: Floats) -> Estimate:

@@ -1,8 +1,9 @@
 """How varied actions and beliefs are: over all agents, within one agent, and between agents.
 
 Class A: functions of the whole-number table of how often each agent took each action (:func:`action_counts`).
-Valid from 5 actions an agent on for what needs each agent's own distribution, and where what is left of the bias,
-about K / (8 n^2) for each agent's n actions of K kinds, does not reach half a standard error (``few_samples``).
+Valid from 10 agents on; what needs each agent's own distribution from 5 actions an agent on, and where what is left of
+the bias, about K / (8 n^2) for each agent's n actions of K kinds, does not reach half a standard error
+(``few_samples``).
 """
 
 from __future__ import annotations
@@ -14,13 +15,16 @@ from typing import Any
 import numpy as np
 from scipy import special
 
+from simengine.diagnostics import checks
 from simengine.diagnostics.counts.entropies import entropy_from_counts
 from simengine.diagnostics.counts.information import mutual_information_from_table
 from simengine.diagnostics.estimate import Estimate, doubted, flagged, normal_interval
+from simengine.diagnostics.populations.arguments import checked_numbers, not_negative
 from simengine.diagnostics.populations.bins import Counts, Floats, table_counts
 from simengine.diagnostics.populations.information import information_of_table
 from simengine.diagnostics.samples import checked_counts
 from simengine.errors import InputError
+from simengine.scenario.parameters import shown
 
 SAME = "agents that share one policy (chi-square)"
 
@@ -81,11 +85,12 @@ def policy_entropy(counts: Any, *, given: bool = False, unit: str = "nat") -> Es
     given
         Whether repetitions have the same agents; else the error includes that others would have other policies.
     """
+    given = checks.truth(given, "given")
     table = _table(counts)
     table = table[table.sum(axis=1) > 0]
     agents, actions = table.shape
     if agents == 0:
-        return Estimate(math.nan, n=0, unit=unit, method="grassberger", flags=flagged("empty"))
+        return Estimate(math.nan, n=0, method="grassberger", flags=flagged("empty")).to(unit)
     each = entropy_from_counts(table)
     shift = _psi_shift(table)
     own = np.asarray(each.value) - shift
@@ -96,7 +101,7 @@ def policy_entropy(counts: Any, *, given: bool = False, unit: str = "nat") -> Es
     null_sd = math.sqrt(float(np.sum(np.asarray(highest.null_sd) ** 2))) / agents
     flags = flagged(
         _few(table, error), "constant" if (np.count_nonzero(table, axis=1) == 1).all() else None,
-        "few_samples" if not given and agents < _FEWEST_AGENTS else None,
+        "few_samples" if agents < _FEWEST_AGENTS else None,
     )  # fmt: skip
     return Estimate(
         value, error, normal_interval(value, error, 0.0), null_mean, null_sd, agents, "nat", "grassberger", flags,
@@ -157,11 +162,13 @@ def policy_diversity(counts: Any, *, given: bool = False, unit: str = "nat") -> 
     counts, given
         As for :func:`policy_entropy`.
     """
+    given = checks.truth(given, "given")
     table = _table(counts)
     table = table[table.sum(axis=1) > 0]
     agents, actions = table.shape
     if agents < 2:
-        return Estimate(math.nan, n=agents, unit=unit, method="grassberger", flags=flagged("few_samples"), null=SAME)
+        few = flagged("few_samples", "empty" if agents == 0 else None)
+        return Estimate(math.nan, n=agents, method="grassberger", flags=few, null=SAME).to(unit)
     own = table.sum(axis=1)
     n = float(own.sum())
     base = information_of_table(table)
@@ -192,11 +199,12 @@ def belief_entropy(beliefs: Any, *, unit: str = "nat") -> Estimate:
     Nothing is sampled but agents: the error is that of their mean. ``details["between"]`` is the Jensen-Shannon
     divergence of the beliefs, by how much they differ.
     """
-    p = np.asarray(beliefs, dtype=np.float64)
-    if p.ndim != 2 or p.size == 0 or not np.isfinite(p).all() or (p < 0.0).any():
-        raise InputError(f"beliefs has shape {p.shape}; expected probabilities (agents, states), not negative")
-    if np.abs(p.sum(axis=1) - 1.0).max() > 1e-6:
-        raise InputError("beliefs do not add up to 1 for every agent")
+    p = checked_numbers(beliefs, "beliefs")
+    if p.ndim != 2 or p.size == 0:
+        raise InputError(f"beliefs has shape {p.shape}; expected probabilities (agents, states)")
+    away = np.abs(not_negative(p, "beliefs").sum(axis=1) - 1.0)
+    if away.max() > 1e-6:
+        raise InputError(f"beliefs of agent {away.argmax()} add up to {p[away.argmax()].sum():g}; expected 1")
     own = special.entr(p).sum(axis=1)
     value, agents = float(own.mean()), len(p)
     error = float(own.std(ddof=1)) / math.sqrt(agents) if agents > 1 else math.nan
@@ -213,6 +221,9 @@ def action_information(counts: Any, *, level: float = 0.05, unit: str = "nat") -
     Where those who watch learn nothing from actions, a cascade has begun (Bikhchandani, Hirshleifer & Welch 1992):
     ``cascade`` is flagged if the information cannot be told from chance, with an error of the first kind of ``level``.
     """
+    level = float(checked_numbers(level, "level", ()))
+    if not 0.0 < level < 1.0:
+        raise InputError(f"level is {shown(level)}; expected a number between 0 and 1")
     table = checked_counts(counts)
     if table.ndim != 2:
         raise InputError(f"counts has shape {table.shape}; expected (states, actions)")

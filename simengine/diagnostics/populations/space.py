@@ -16,22 +16,22 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from simengine.arrays.jit import njit
+from simengine.diagnostics import checks
 from simengine.diagnostics.counts.entropies import entropy_from_counts
 from simengine.diagnostics.estimate import Estimate, doubted, flagged, normal_interval, stacked
-from simengine.diagnostics.populations.bins import Counts, Floats, checked_whole
+from simengine.diagnostics.populations.arguments import MOST_CELLS, checked_numbers, checked_size, not_negative
+from simengine.diagnostics.populations.bins import Counts, Floats
 from simengine.diagnostics.populations.opinions import one_table
 from simengine.diagnostics.populations.shares import drawn, first_order, variance_of
-from simengine.diagnostics.samples import samples
+from simengine.diagnostics.samples import checked_values, samples
 from simengine.errors import InputError
+from simengine.scenario.parameters import shown
 
 EVEN = "independent agents, spread evenly over the box"
 
 SCALES = (2, 4, 8, 16)
 _DRAWS = 200
-
-
-MOST_CELLS = 1 << 24
-"""Cells of a box at most; a table of them takes 128 MiB."""
+_MOST_ZONES = 1 << 20
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -53,7 +53,8 @@ def place_counts(positions: Floats, low: Floats, high: Floats, cells: Counts) ->
         for axis in range(cells.size):
             share = (positions[i, axis] - low[axis]) / (high[axis] - low[axis])
             out |= (share < 0.0) | (share > 1.0)
-            place = place * cells[axis] + min(max(math.floor(share * cells[axis]), 0), cells[axis] - 1)
+            share = min(max(share, 0.0), 1.0)
+            place = place * cells[axis] + min(math.floor(share * cells[axis]), cells[axis] - 1)
         counts[place] += 1
         outside += out
     return counts, outside
@@ -63,22 +64,26 @@ def checked_box(low: Any, high: Any, d: int) -> tuple[Floats, Floats]:
     """Return the corners of a box, shape (d,); a number stands for all axes."""
     corners = []
     for word, given in (("low", low), ("high", high)):
-        corner = np.asarray(given, dtype=np.float64)
-        if corner.ndim == 0:
-            corner = np.full(d, float(corner))
-        if corner.shape != (d,) or not np.isfinite(corner).all():
-            raise InputError(f"{word} is {given!r}; expected a number, or {d} of them, one for each axis")
-        corners.append(corner)
+        corner = checked_numbers(given, word)
+        if corner.shape not in ((), (d,)):
+            raise InputError(f"{word} is {shown(given)}; expected a number, or {d} of them, one for each axis")
+        corners.append(np.array(np.broadcast_to(corner, (d,))))
     if not (corners[0] < corners[1]).all():
-        raise InputError(f"the box from low={low!r} to high={high!r} is empty; high must be above low")
+        raise InputError(f"the box from low={shown(low)} to high={shown(high)} is empty; high must be above low")
     return corners[0], corners[1]
 
 
-def checked_cells(scales: Sequence[int], d: int) -> None:
-    """Refuse more cells than a table can hold."""
-    for one in scales:
-        if one**d > MOST_CELLS:
-            raise InputError(f"cells is {one} along each of {d} axes; at most {MOST_CELLS} cells in all")
+def outside(positions: Floats, low: Floats, high: Floats) -> bool:
+    """Whether some places, shape (n, d), lie outside the box."""
+    return bool(((positions < low) | (positions > high)).any())
+
+
+def checked_cells(cells: Any) -> list[int]:
+    """Return numbers of cells, of one or of several; a table of each along one axis is not too large."""
+    given = checked_values(cells, "cells")
+    if given.ndim > 1 or not given.size:
+        raise InputError(f"cells has shape {given.shape}; expected a whole number, or several of them")
+    return [checks.whole(one, "cells", 1, MOST_CELLS) for one in given.ravel().tolist()]
 
 
 def place_blocks(positions: Any, data: Any, dim: Any, components: str | None) -> Any:
@@ -113,8 +118,9 @@ def spatial_entropy(
     blocks = place_blocks(positions, data, dim, components)
     d = blocks.arrays[0].shape[-1]
     corner, other = checked_box(low, high, d)
-    scales = [checked_whole(one, "cells", 1) for one in np.atleast_1d(np.asarray(cells)).tolist()]
-    checked_cells(scales, blocks.arrays[0].shape[-1])
+    scales = checked_cells(cells)
+    for scale in scales:
+        checked_size(scale**d, f"cells={scale} along each of {d} axes")
     found = []
     for (block,) in blocks:
         for scale in scales:
@@ -122,7 +128,7 @@ def spatial_entropy(
                 np.ascontiguousarray(block), corner, other, np.full(d, scale, dtype=np.int64)
             )
             found.append(spatial_entropy_from_counts(counts, estimator=estimator, outside=outside))
-    if np.ndim(cells) == 0:
+    if np.ndim(np.asarray(cells)) == 0:
         return stacked(found, blocks.batch, blocks.dims, blocks.coords).to(unit)
     dims = (*(blocks.dims or tuple(f"dim_{axis}" for axis in np.arange(len(blocks.batch)))), "cells")
     coords = {**blocks.coords, "cells": scales}
@@ -133,6 +139,7 @@ def spatial_entropy_from_counts(
     counts: Any, *, estimator: str = "grassberger", outside: int = 0, unit: str = "nat"
 ) -> Estimate:
     """Return the entropy of places from counts in equal cells, shape (K,)."""
+    outside = checks.whole(outside, "outside", 0)
     counts = one_table(counts)
     base = entropy_from_counts(counts, estimator=estimator, states=counts.size)
     details = {**base.details, "cells": counts.size, "highest": math.log(counts.size), "outside": outside}
@@ -152,13 +159,14 @@ def batty_entropy(counts: Any, areas: Any, *, unit: str = "nat") -> Estimate:
         Area (or volume) of each zone, shape (K,), above 0; its unit fixes the zero of the value.
     """
     counts = one_table(counts)
-    area = np.asarray(areas, dtype=np.float64)
-    if area.shape != counts.shape or not np.isfinite(area).all() or not (area > 0.0).all():
-        raise InputError(f"areas has shape {area.shape}; expected {counts.shape}: a number above 0 for each zone")
+    checked_size(counts.size, "counts", _MOST_ZONES)
+    area = checked_numbers(areas, "areas", counts.shape, "a number above 0 for each zone")
+    if not (area > 0.0).all():
+        raise InputError(f"areas holds {area.min():g} at {area.argmin()}; expected a number above 0 for each zone")
     base = entropy_from_counts(counts, states=counts.size)
     n = int(counts.sum())
     if n == 0:
-        return replace(base, method="batty")
+        return replace(base, method="batty").to(unit)
     p, even = counts / n, area / area.sum()
     value = float(base.value) + float(p @ np.log(area))
     # Of second order both are alike: what is linear in the shares has no curvature.
@@ -196,14 +204,20 @@ def karlstrom_ceccato_entropy(counts: Any, neighbours: Any, *, unit: str = "nat"
     """
     counts = one_table(counts)
     n, size = int(counts.sum()), counts.size
-    weights = sparse.csr_array(neighbours, dtype=np.float64)
-    if weights.shape != (size, size) or (weights.data < 0.0).any():
-        raise InputError(f"neighbours has shape {weights.shape}; expected ({size}, {size}), not negative")
+    checked_size(size, "counts", _MOST_ZONES)
+    given: Any = neighbours if sparse.issparse(neighbours) else checked_numbers(neighbours, "neighbours")
+    if len(given.shape) != 2:
+        raise InputError(f"neighbours has shape {given.shape}; expected ({size}, {size}): which cells adjoin")
+    weights = sparse.csr_array(given)
+    if weights.shape != (size, size):
+        raise InputError(f"neighbours has shape {weights.shape}; expected ({size}, {size}): which cells adjoin")
+    held = not_negative(checked_numbers(weights.data, "neighbours"), "neighbours")
+    weights = sparse.csr_array((held, weights.indices, weights.indptr), shape=(size, size))
     weights = (weights - sparse.diags_array(weights.diagonal()) + sparse.eye_array(size)).tocsr()
     weights = (sparse.diags_array(1.0 / weights.sum(axis=1)) @ weights).tocsr()
     base = entropy_from_counts(counts, states=size)
     if n == 0:
-        return replace(base, method="karlstrom-ceccato")
+        return replace(base, method="karlstrom-ceccato").to(unit)
     value, error = _karlstrom_ceccato(counts / n, n, weights)
     null = np.array([_karlstrom_ceccato(one / n, n, weights)[0] for one in drawn(np.full(size, 1.0 / size), n, _DRAWS)])
     return Estimate(
@@ -229,7 +243,8 @@ def _karlstrom_ceccato(p: Floats, n: int, weights: Any) -> tuple[float, float]:
 
 def grid_neighbours(cells: Sequence[int], *, periodic: bool = False) -> Any:
     """Return which cells of a grid share a side, a sparse matrix (K, K) in row-major order of the cells."""
-    shape = tuple(checked_whole(one, "cells", 1) for one in cells)
+    shape, periodic = tuple(checked_cells(cells)), checks.truth(periodic, "periodic")
+    checked_size(math.prod(shape), f"cells={shape}")
     number: NDArray[np.int64] = np.arange(math.prod(shape)).reshape(shape)
     pairs = []
     for axis in np.arange(len(shape)):

@@ -10,16 +10,25 @@ Lanczos quadrature (Ubaru, Chen & Saad 2017) has the error of its random vectors
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from scipy import special
 
-from simengine.diagnostics.estimate import Estimate, checked_unit, choose, flagged, normal_interval
+from simengine.diagnostics import checks
+from simengine.diagnostics.estimate import Estimate, checked_unit, flagged, normal_interval
 from simengine.diagnostics.populations.bins import Floats
 from simengine.diagnostics.populations.graphs import Graph, as_graph
+from simengine.errors import InputError
 
 EXACT_UP_TO = 3000
+"""Nodes up to which the estimator is exact by default."""
+
+MOST_DENSE = 16384
+"""Nodes at most of the exact estimator; their matrix takes 2 GiB."""
 
 _STEPS = 60
 _PROBES = 40
@@ -42,14 +51,19 @@ def von_neumann_entropy(
     seed
         Of the random vectors.
     """
-    graph = as_graph(edges, nodes, weights)
     checked_unit(unit)
+    seed = checks.seed(seed)
+    checks.one_of(estimator, ("auto", *_ESTIMATORS), "von Neumann entropy: estimator")
+    graph = as_graph(edges, nodes, weights)
     if estimator == "auto":
         estimator = "exact" if graph.n <= EXACT_UP_TO else "lanczos"
-    of = choose({"exact": _exact, "lanczos": _lanczos, "quadratic": _quadratic}, estimator, "von Neumann entropy")
+    if estimator == "exact" and graph.n > MOST_DENSE:
+        raise InputError(f"the graph has {graph.n} nodes; estimator='exact' takes {MOST_DENSE}, 'lanczos' more")
     if not graph.m:
         return Estimate(math.nan, n=graph.n, unit=unit, method=estimator, flags=flagged("empty"))
-    value, error = of(graph, seed)
+    # The entropy does not change if all weights are multiplied, but sums of their squares may be no numbers.
+    graph = replace(graph, weight=graph.weight / graph.weight.max())
+    value, error = _ESTIMATORS[estimator](graph, seed)
     details = {"highest": math.log(max(graph.n - 1, 1)), "bound": _quadratic(graph, seed)[0]}
     return Estimate(
         value, error, normal_interval(value, error, 0.0), n=graph.n, unit="nat", method=estimator, details=details
@@ -99,3 +113,8 @@ def _quadrature(laplacian: Any, probe: Floats, trace: float) -> float:
     small = np.diag(diagonal[:done]) + np.diag(beside[: done - 1], 1) + np.diag(beside[: done - 1], -1)
     nodes, vectors = np.linalg.eigh(small)
     return size * float(vectors[0] ** 2 @ special.entr(np.maximum(nodes, 0.0) / trace))
+
+
+_ESTIMATORS: Mapping[str, Callable[[Graph, int], tuple[float, float]]] = MappingProxyType(
+    {"exact": _exact, "lanczos": _lanczos, "quadratic": _quadratic}
+)

@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simengine.diagnostics.streaming.kernels import binned, shifted
+from simengine.diagnostics.counts.counting import place_in_equal_bins
+from simengine.diagnostics.streaming import declared
+from simengine.diagnostics.streaming.kernels import shifted
 from simengine.errors import ScenarioError, nearest
+from simengine.scenario.parameters import shown
 
 Bound = float | str
 Array = NDArray[Any]
@@ -41,13 +44,18 @@ class Binning:
     def __post_init__(self) -> None:
         parts = self.field.split(".") if isinstance(self.field, str) else []
         if len(parts) not in (2, 3) or not all(part.isidentifier() for part in parts[:2]):
-            raise ScenarioError(f"a streamed diagnostic takes 'population.field', not {self.field!r:.60}")
+            raise ScenarioError(f"a streamed diagnostic takes 'population.field', not {shown(self.field)}")
         if len(parts) == 3 and not parts[2].isdigit():
             raise ScenarioError(f"{self.field}: the component of a vector is a number, not {parts[2]!r}")
+        for name in ("bins", "states"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, declared.a_size(getattr(self, name), f"{self.field}: {name}"))
         if (self.bins is None) != (self.range is None):
             raise ScenarioError(f"{self.field}: bins and range belong together; the range of a run is fixed before it")
         if self.bins is not None and self.states is not None:
             raise ScenarioError(f"{self.field}: give bins and range for numbers, or states for whole numbers, not both")
+        if self.range is not None:
+            object.__setattr__(self, "range", a_range(self.range, self.field))
 
     @property
     def population(self) -> str:
@@ -62,12 +70,16 @@ class Binning:
         """The values of the agents by ascending id, shape (n,)."""
         return self._column(view, ordered=True)
 
+    def agents(self, view: Any) -> Any:
+        """The view's agents of the population."""
+        if self.population not in view.populations:
+            known = nearest(self.population, view.populations)
+            raise ScenarioError(f"{self.field}: there is no population {self.population!r}{known}")
+        return view.populations[self.population]
+
     def _column(self, view: Any, *, ordered: bool) -> Array:
         population, name, *component = self.field.split(".")
-        if population not in view.populations:
-            known = nearest(population, view.populations)
-            raise ScenarioError(f"{self.field}: there is no population {population!r}{known}")
-        agents = view.populations[population]
+        agents = self.agents(view)
         values: Array = getattr(agents, name) if ordered else agents.unordered(name)
         if values.ndim == 1 and not component:
             return values
@@ -101,7 +113,7 @@ class Binning:
         """The state of each value, the number of states, and how many values lay outside."""
         if self.bins is not None:
             low, high, size = self.edges(view)
-            found, outside = binned(np.ascontiguousarray(values, dtype=np.float64), low, high, size)
+            found, outside = place_in_equal_bins(np.ascontiguousarray(values, dtype=np.float64), low, high, size)
             return found, size, int(outside)
         if values.dtype.kind == "b":
             return values.astype(np.int64), 2, 0
@@ -154,6 +166,16 @@ def whole(bound: int | str, view: Any, what: str, word: str) -> int:
     return int(found)
 
 
+def a_range(range: Any, field: str) -> tuple[Bound, Bound]:
+    """Return the two ends of a declared range, numbers or names of parameters."""
+    if not isinstance(range, list | tuple | np.ndarray) or len(range) != 2:
+        raise ScenarioError(f"{field}: range is {shown(range)}; expected (low, high)")
+    low, high = (declared.a_bound(end, f"{field}: range") for end in range)
+    if not isinstance(low, str) and not isinstance(high, str) and not low < high:
+        raise ScenarioError(f"{field}: range is {low:g} to {high:g}; it must rise")
+    return low, high
+
+
 field = Binning
 """A field with its bins or states, as streamed diagnostics take it."""
 
@@ -162,4 +184,4 @@ Field = Binning | str
 
 def as_binning(field: Field) -> Binning:
     """A field with its bins; a text is a field without."""
-    return Binning(field) if isinstance(field, str) else field
+    return field if isinstance(field, Binning) else Binning(field)

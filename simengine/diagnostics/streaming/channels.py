@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from simengine.arrays.exact import add_array, add_products, new_accumulator, rounded
 from simengine.arrays.jit import njit
 from simengine.diagnostics.estimate import Estimate, flagged
+from simengine.diagnostics.streaming import declared
 from simengine.diagnostics.streaming.binning import vectors
 from simengine.diagnostics.streaming.distributions import When, streamed
 from simengine.diagnostics.streaming.observable import Streamed
@@ -113,9 +114,11 @@ def effective_channels(field: str, *, centred: bool = False, name: str = "", whe
     def answer(reading: tuple[int, int, Floats, Floats], view: Any) -> Estimate:
         return channels_of_moments(*reading, centred=centred)
 
-    own = field.partition(".")[2]
+    own = declared.a_vector(field).partition(".")[2]
+    declared.truth(centred, "centred")
     return streamed(
-        name or f"{own}_{'centred_' * centred}effective_channels", UnitMoments(field), None, answer, "1",
+        declared.named(name, f"{own}_{'centred_' * centred}effective_channels"), UnitMoments(field), None, answer,
+        declared.PURE,
         f"effective channels of {own.replace('_', ' ')}{', centred' * centred}", False, {"estimator": "plug-in"}, when,
     )  # fmt: skip
 

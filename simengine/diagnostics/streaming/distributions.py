@@ -14,6 +14,7 @@ import numpy as np
 
 from simengine.diagnostics.counts.entropies import entropy_from_counts
 from simengine.diagnostics.estimate import Estimate, doubted
+from simengine.diagnostics.streaming import declared
 from simengine.diagnostics.streaming.binning import Field, as_binning
 from simengine.diagnostics.streaming.histories import Windowed
 from simengine.diagnostics.streaming.observable import State, Streamed
@@ -21,6 +22,9 @@ from simengine.diagnostics.streaming.states import Counts, Table
 from simengine.errors import ScenarioError
 
 Window = int | str | None
+POLARIZATIONS = ("variance", "pair-difference", "esteban-ray")
+"""Measures of polarization."""
+
 When = Mapping[str, Any] | None
 
 
@@ -48,14 +52,16 @@ def entropy(
         Recorded only when the scenario's parameters have these values.
     """
     binning = as_binning(field)
+    declared.counted_by(estimator)
+    long_name = declared.named(long_name, f"entropy of {words(binning)}")
 
     def answer(table: Table, view: Any) -> Estimate:
         found = entropy_from_counts(table.counts, estimator=estimator, unit=unit)
         return outside(found if table.values is None else without_null(found), table)
 
     return streamed(
-        name or f"{word(binning)}_entropy", Counts((binning,)), window, answer, unit,
-        long_name or f"entropy of {words(binning)}", True, {"estimator": estimator}, when,
+        declared.named(name, f"{word(binning)}_entropy"), Counts((binning,)), window, answer, unit,
+        long_name, True, {"estimator": estimator}, when,
     )  # fmt: skip
 
 
@@ -64,6 +70,7 @@ def effective_number(
 ) -> Streamed:
     """Stream the number of equally common values that would be as diverse: e^H, or 1 / sum p^2 with ``order=2``."""
     binning = as_binning(field)
+    declared.whole(order, "order, 1 for e^H and 2 for 1 / sum p^2,", 1, 2)
 
     def answer(table: Table, view: Any) -> Estimate:
         from simengine.diagnostics.populations.opinions import effective_opinions_from_counts
@@ -72,7 +79,7 @@ def effective_number(
         return found if table.values is None else without_null(found)
 
     return streamed(
-        name or f"{word(binning)}_effective_number", Counts((binning,)), window, answer, "1",
+        declared.named(name, f"{word(binning)}_effective_number"), Counts((binning,)), window, answer, declared.PURE,
         f"effective number of values of {words(binning)}", True, {"order": order}, when,
     )  # fmt: skip
 
@@ -86,6 +93,8 @@ def polarization(
     See :func:`~simengine.diagnostics.populations.polarization.opinion_polarization`.
     """
     binning = as_binning(field)
+    declared.one_of(measure, POLARIZATIONS, "measure")
+    declared.positive(alpha, "alpha")
     if binning.bins is None and binning.states is None:
         raise ScenarioError(f"{binning.field}: polarization needs bins= and range=, or states=")
 
@@ -97,7 +106,7 @@ def polarization(
         return opinion_polarization_from_counts(table.counts, edges, measure, alpha=alpha, outside=table.outside)
 
     return streamed(
-        name or f"{word(field)}_polarization", Counts((binning,)), window, answer, "1",
+        declared.named(name, f"{word(field)}_polarization"), Counts((binning,)), window, answer, declared.PURE,
         f"polarization of {words(field)}, {measure}", True, {"measure": measure}, when,
     )  # fmt: skip
 
@@ -130,7 +139,8 @@ def mutual_information(
     x, y, given
         Fields with their bins or states: ``field("agents.opinion", bins=8, range=(-1, 1))``.
     """
-    fields = tuple(as_binning(one) for one in (x, y, given) if one is not None)
+    declared.counted_by(estimator)
+    fields = (as_binning(x), as_binning(y), *(() if given is None else (as_binning(given),)))
 
     def answer(table: Table, view: Any) -> Estimate:
         from simengine.diagnostics.counts import information
@@ -145,7 +155,7 @@ def mutual_information(
 
     condition = "" if given is None else f" given {words(given)}"
     return streamed(
-        name or f"{word(x)}_{word(y)}_mutual_information", Counts(fields), window, answer, unit,
+        declared.named(name, f"{word(x)}_{word(y)}_mutual_information"), Counts(fields), window, answer, unit,
         f"mutual information of {words(x)} and {words(y)}{condition}", True, {"estimator": estimator},
         when,
     )  # fmt: skip
@@ -170,6 +180,8 @@ def _of_many(
     quantity: str, fields: tuple[Field, ...], *, window: Window = None, name: str = "", unit: str = "nat",
     when: When = None,
 ) -> Streamed:  # fmt: skip
+    if len(fields) < 2:
+        raise ScenarioError(f"{quantity}: {len(fields)} fields; expected two or more")
 
     def answer(table: Table, view: Any) -> Estimate:
         from simengine.diagnostics.multivariate import shared
@@ -178,7 +190,7 @@ def _of_many(
         return outside(estimate(counts=table.counts, unit=unit), table)
 
     return streamed(
-        name or quantity, Counts(tuple(as_binning(one) for one in fields)), window, answer, unit,
+        declared.named(name, quantity), Counts(tuple(as_binning(one) for one in fields)), window, answer, unit,
         f"{quantity.replace('_', ' ')} of {', '.join(words(field) for field in fields)}", True, {}, when,
     )  # fmt: skip
 
@@ -187,9 +199,12 @@ def streamed(
     name: str, state: State, window: Window, answer: Callable[[Any, Any], Estimate], unit: str, long_name: str,
     null: bool, attributes: Mapping[str, Any], when: When,
 ) -> Streamed:  # fmt: skip
-    """Return an observable of a state, over a window if there is one."""
+    """Return an observable of a state, over a window if there is one; ``unit`` may be that of a pure number."""
+    if unit is not declared.PURE:
+        declared.a_unit(unit)
     kept = state if window is None else Windowed(state, window)
-    return Streamed(name, kept, answer, unit, long_name, null, attributes, when or {})
+    of_value = "1" if unit is declared.PURE else unit
+    return Streamed(name, kept, answer, of_value, long_name, null, attributes, declared.conditions(when))
 
 
 def outside(estimate: Estimate, table: Table) -> Estimate:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from simengine.arrays.jit import njit
 from simengine.diagnostics.estimate import Estimate, flagged, normal_interval
+from simengine.diagnostics.streaming import declared
 from simengine.diagnostics.streaming.distributions import When, Window, streamed
 from simengine.diagnostics.streaming.observable import Streamed
 from simengine.diagnostics.streaming.states import Kept, Table
@@ -191,8 +192,17 @@ def heading_polarization(field: str, *, name: str = "polarization", when: When =
     def answer(reading: tuple[int, int, NDArray[np.float64]], view: Any) -> Estimate:
         return heading_polarization_from_sums(*reading)
 
+    declared.a_vector(field)
     return streamed(
-        name, HeadingSums(field), None, answer, "1", "polarization: length of the mean heading", True, {}, when
+        name,
+        HeadingSums(field),
+        None,
+        answer,
+        declared.PURE,
+        "polarization: length of the mean heading",
+        True,
+        {},
+        when,
     )
 
 
@@ -244,7 +254,9 @@ def _headings(
 ) -> Streamed:  # fmt: skip
     from simengine.diagnostics.populations.headings import heading_shape
 
-    zones, angles = heading_shape(dimensions, bins)
+    declared.a_vector(field)
+    declared.counted_by(estimator)
+    zones, angles = heading_shape(declared.whole(dimensions, "dimensions", 2, 3), bins)
 
     def answer(table: Table, view: Any) -> Estimate:
         from simengine.diagnostics.populations import headings

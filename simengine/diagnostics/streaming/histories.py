@@ -10,17 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simengine.diagnostics.streaming import declared
 from simengine.diagnostics.streaming.binning import Binning
+from simengine.diagnostics.streaming.declared import ALL, MOST_CELLS
 from simengine.diagnostics.streaming.kernels import influences, remembered, transitions
 from simengine.diagnostics.streaming.observable import State
-from simengine.diagnostics.streaming.states import MOST_CELLS, Counts, Kept, Table, joint_symbols
+from simengine.diagnostics.streaming.states import Counts, Kept, Table, joint_symbols
 from simengine.diagnostics.streaming.tracked import aligned, all_seen, in_rhythm, seen_by_id
 from simengine.errors import ScenarioError, nearest
 
 Integers = NDArray[np.int64]
-
-ALL = "all"
-"""The window that never forgets."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,7 @@ class Histories:
     merge_class = "A"
 
     def __post_init__(self) -> None:
-        if self.history < 1:
-            raise ScenarioError(f"history is {self.history}; expected a positive number of records")
+        object.__setattr__(self, "history", declared.history(self.history))
 
     def prepare(self) -> None:
         """Compile."""
@@ -121,6 +119,9 @@ class Transitions(Followed):
     lasting = True
     merge_class = "A"
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "history", declared.history(self.history))
+
     @property
     def _histories(self) -> Histories:
         return Histories(self.fields, self.history)
@@ -156,6 +157,11 @@ class Influences(Followed):
     partial = False
     lasting = True
     merge_class = "A"
+
+    def __post_init__(self) -> None:
+        declared.a_network(self.network)
+        for name in ("source_history", "target_history"):
+            object.__setattr__(self, name, declared.history(getattr(self, name), name))
 
     @property
     def _histories(self) -> Histories:
@@ -203,8 +209,7 @@ class Windowed:
     lasting = True
 
     def __post_init__(self) -> None:
-        if self.window != ALL and (not isinstance(self.window, int) or self.window < 1):
-            raise ScenarioError(f"window is {self.window!r}; expected a positive number of records, or 'all'")
+        object.__setattr__(self, "window", declared.a_window(self.window, none=False))
 
     @property
     def partial(self) -> bool:
@@ -267,8 +272,7 @@ class Changes:
     merge_class = "A"
 
     def __post_init__(self) -> None:
-        if self.lag < 1:
-            raise ScenarioError(f"lag is {self.lag}; expected a positive number of records")
+        object.__setattr__(self, "lag", declared.whole(self.lag, "lag"))
 
     @property
     def _counts(self) -> Counts:

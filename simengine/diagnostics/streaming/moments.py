@@ -12,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simengine.arrays.exact import NOT_A_NUMBER, whole_units
-from simengine.diagnostics.estimate import Estimate, flagged, normal_interval
-from simengine.diagnostics.streaming.binning import Binning, Bound, number
+from simengine.diagnostics.estimate import Estimate, doubted, flagged, normal_interval
+from simengine.diagnostics.streaming import declared
+from simengine.diagnostics.streaming.binning import Binning, Bound, a_range, number
 from simengine.diagnostics.streaming.distributions import When, streamed, word, words
 from simengine.diagnostics.streaming.observable import Streamed
 from simengine.diagnostics.streaming.states import Kept, Sums, joined_sums
 from simengine.diagnostics.streaming.tracked import in_rhythm
-from simengine.errors import ScenarioError, nearest
+from simengine.errors import ScenarioError
 
 Floats = NDArray[np.float64]
 Range = tuple[Bound, Bound]
@@ -58,6 +59,9 @@ class PowerSums:
 
     field: Binning
     range: Range
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "range", a_range(self.range, self.field.field))
 
     partial = True
     lasting = False
@@ -167,7 +171,7 @@ def gaussian_mutual_information(
     x, y
         ``"agents.opinion"``, or several such fields; components as ``"agents.heading.0"``.
     """
-    first, second = ((one,) if isinstance(one, str) else tuple(one) for one in (x, y))
+    first, second = declared.fields(x, "x"), declared.fields(y, "y")
     own = "_".join(word(one) for one in (*first, *second))
     said = " and ".join(", ".join(map(words, one)) for one in (first, second))
 
@@ -175,7 +179,7 @@ def gaussian_mutual_information(
         return gaussian_information_of(reading[0], reading[2], len(first)).to(unit)
 
     return streamed(
-        name or f"{own}_gaussian_mutual_information", Covariances((*first, *second)), None, answer, unit,
+        declared.named(name, f"{own}_gaussian_mutual_information"), Covariances((*first, *second)), None, answer, unit,
         f"mutual information of {said}, as normal variables",
         True, {"estimator": "gaussian"}, when,
     )  # fmt: skip
@@ -196,7 +200,8 @@ def gaussian_information_of(n: int, covariance: Floats, first: int) -> Estimate:
     null, method = "no dependence: chi-square", "gaussian"
     spread = np.sqrt(np.diag(covariance))
     if n < 2 or not np.isfinite(spread).all():
-        return Estimate(math.nan, n=n, method=method, flags=flagged("few_samples" if n else "empty"), null=null)
+        why = "no_number" if n >= 2 else "few_samples" if n else "empty"
+        return Estimate(math.nan, n=n, method=method, flags=flagged(why), null=null)
     null_sd = math.sqrt(0.5 * freedom) / n
     if not (spread > 0.0).all():
         doubts = flagged("constant", "degenerate_null")
@@ -237,10 +242,10 @@ def variance(field: str, range: Range, *, name: str = "", when: When = None) -> 
     def answer(reading: tuple[int, Floats, float], view: Any) -> Estimate:
         from simengine.diagnostics.populations.polarization import opinion_variance_from_moments
 
-        return opinion_variance_from_moments(reading[0], reading[1], width=reading[2])
+        return _known(opinion_variance_from_moments(reading[0], reading[1], width=reading[2]))
 
     return streamed(
-        name or f"{word(field)}_variance", PowerSums(Binning(field), range), None, answer, "1",
+        declared.named(name, f"{word(field)}_variance"), PowerSums(Binning(field), range), None, answer, declared.PURE,
         f"variance of {words(field)}", True, {}, when,
     )  # fmt: skip
 
@@ -254,12 +259,17 @@ def bimodality(field: str, range: Range, *, name: str = "", when: When = None) -
     def answer(reading: tuple[int, Floats, float], view: Any) -> Estimate:
         from simengine.diagnostics.populations.polarization import bimodality_from_moments
 
-        return bimodality_from_moments(*reading[:2])
+        return _known(bimodality_from_moments(*reading[:2]))
 
     return streamed(
-        name or f"{word(field)}_bimodality", PowerSums(Binning(field), range), None, answer, "1",
-        f"bimodality coefficient of {words(field)}", True, {}, when,
+        declared.named(name, f"{word(field)}_bimodality"), PowerSums(Binning(field), range), None, answer,
+        declared.PURE, f"bimodality coefficient of {words(field)}", True, {}, when,
     )  # fmt: skip
+
+
+def _known(found: Estimate) -> Estimate:
+    """Flag a value that is none because the field holds no numbers, or too large ones."""
+    return found if found.flags or math.isfinite(float(found.value)) else doubted(found, "no_number")
 
 
 def early_warning(
@@ -278,14 +288,11 @@ def early_warning(
     window
         Number of records, 20 or more; known when there is one more.
     """
-    if indicator not in INDICATORS:
-        raise ScenarioError(
-            f"indicator is {indicator!r}{nearest(str(indicator), INDICATORS)}; allowed: {', '.join(INDICATORS)}"
-        )
-    if not isinstance(window, int) or window < _SHORTEST:
-        raise ScenarioError(f"window is {window!r}; expected {_SHORTEST} records or more")
-    if detrend not in ("none", "linear"):
-        raise ScenarioError(f"detrend is {detrend!r}; allowed: none and linear")
+    declared.one_of(indicator, INDICATORS, "indicator")
+    declared.one_of(detrend, ("none", "linear"), "detrend")
+    Binning(field)
+    if declared.whole(window, "window") < _SHORTEST:
+        raise ScenarioError(f"window is {window}; expected {_SHORTEST} records or more")
 
     def answer(means: Floats, view: Any) -> Estimate:
         if len(means) <= window:
@@ -297,6 +304,7 @@ def early_warning(
         return rolling[-1]
 
     return streamed(
-        name or f"{word(field)}_{indicator}_of_mean", Means(field, window + 1), None, answer, "1",
+        declared.named(name, f"{word(field)}_{indicator}_of_mean"), Means(field, window + 1), None, answer,
+        declared.PURE,
         f"{indicator} of the mean of {words(field)} in time", False, {"window": window, "detrend": detrend}, when,
     )  # fmt: skip

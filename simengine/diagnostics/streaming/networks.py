@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simengine.diagnostics.counts.counting import place_in_equal_bins
 from simengine.diagnostics.estimate import Estimate
+from simengine.diagnostics.streaming import declared
 from simengine.diagnostics.streaming.binning import Binning, Field, as_binning
 from simengine.diagnostics.streaming.distributions import When, Window, outside, streamed, word, words
-from simengine.diagnostics.streaming.kernels import binned, shifted
+from simengine.diagnostics.streaming.kernels import shifted
 from simengine.diagnostics.streaming.observable import Streamed
 from simengine.diagnostics.streaming.states import Kept, Table
 from simengine.errors import ScenarioError, nearest
@@ -70,7 +72,7 @@ class EdgeStates:
 
     def prepare(self) -> None:
         """Compile."""
-        binned(np.zeros(1), 0.0, 1.0, 1)
+        place_in_equal_bins(np.zeros(1), 0.0, 1.0, 1)
         shifted(np.zeros(1, np.int64), 1)
 
     def described(self) -> Mapping[str, Any]:
@@ -122,9 +124,11 @@ def degree_entropy(
 
         return degree_entropy_from_counts(table.counts, estimator=estimator, unit=unit)
 
+    declared.a_network(network)
+    declared.counted_by(estimator)
     return streamed(
-        name or f"{network}_degree_entropy", Degrees(network), None, answer, unit, f"entropy of degrees, {network}",
-        True, {"estimator": estimator}, when,
+        declared.named(name, f"{network}_degree_entropy"), Degrees(network), None, answer, unit,
+        f"entropy of degrees, {network}", True, {"estimator": estimator}, when,
     )  # fmt: skip
 
 
@@ -139,8 +143,9 @@ def random_walk_entropy_rate(network: str, *, name: str = "", unit: str = "nat",
 
         return random_walk_entropy_rate_from_counts(table.counts, unit=unit)
 
+    declared.a_network(network)
     return streamed(
-        name or f"{network}_random_walk_entropy_rate", Degrees(network), None, answer, f"{unit}/step",
+        declared.named(name, f"{network}_random_walk_entropy_rate"), Degrees(network), None, answer, f"{unit}/step",
         f"entropy rate of the random walk, {network}", True, {}, when,
     )  # fmt: skip
 
@@ -165,7 +170,8 @@ def assortative_information(
 
         return outside(assortative_information_from_counts(table.counts, unit=unit), table)
 
+    declared.a_network(network)
     return streamed(
-        name or f"{word(field)}_assortative_information", EdgeStates(as_binning(field), network), window, answer, unit,
-        f"information of {words(field)} along the edges of {network}", True, {}, when,
+        declared.named(name, f"{word(field)}_assortative_information"), EdgeStates(as_binning(field), network), window,
+        answer, unit, f"information of {words(field)} along the edges of {network}", True, {}, when,
     )  # fmt: skip

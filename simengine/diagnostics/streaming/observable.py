@@ -13,6 +13,7 @@ from simengine.diagnostics.estimate import Estimate
 from simengine.diagnostics.flags import FLAGS
 from simengine.errors import ScenarioError
 from simengine.scenario.observables import Output
+from simengine.scenario.parameters import shown
 
 MERGE_CLASSES = {
     "A": "whole-number counts: the same bits however the agents are spread",
@@ -104,8 +105,8 @@ class Streamed:
     frozen = True
 
     def __post_init__(self) -> None:
-        if not self.name.isidentifier():
-            raise ScenarioError(f"name is {self.name!r}; expected a word that can be a variable")
+        if not isinstance(self.name, str) or not self.name.isidentifier():
+            raise ScenarioError(f"name is {shown(self.name)}; expected a word that can be a variable")
 
     @property
     def partial(self) -> bool:

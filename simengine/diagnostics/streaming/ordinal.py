@@ -9,16 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simengine.diagnostics.counts.counting import count_symbols
 from simengine.diagnostics.dynamics.ordinal_kernels import patterns
 from simengine.diagnostics.estimate import Estimate, flagged
-from simengine.diagnostics.streaming.binning import Binning
+from simengine.diagnostics.streaming import declared
+from simengine.diagnostics.streaming.binning import as_binning
+from simengine.diagnostics.streaming.declared import ALL, MOST_CELLS
 from simengine.diagnostics.streaming.distributions import When, Window, streamed, word, words
-from simengine.diagnostics.streaming.histories import ALL
-from simengine.diagnostics.streaming.kernels import counted, transitions
+from simengine.diagnostics.streaming.kernels import transitions
 from simengine.diagnostics.streaming.observable import Streamed
 from simengine.diagnostics.streaming.states import Kept, Table
 from simengine.diagnostics.streaming.tracked import ABSENT, Tracked, aligned, all_seen, in_rhythm, seen_by_id
-from simengine.errors import ScenarioError
 
 Integers = NDArray[np.int64]
 
@@ -26,6 +27,7 @@ GREATEST_ORDER = 5
 """Longest patterns; pairs of them are counted."""
 
 _ESTIMATORS = ("counts", "plug-in")
+_LONGEST_LAG = 10_000
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Patterns(Tracked):
         """Compile."""
         patterns(np.zeros((1, 2)), 2, 1)
         one = np.zeros(1, np.int64)
-        counted(one, 1)
+        count_symbols(one, 1)
         transitions(one, one, 1, 1)
 
     def described(self) -> dict[str, Any]:
@@ -78,7 +80,7 @@ class Patterns(Tracked):
         codes = found[:, 0].copy()
         newest = np.full(len(ids), ABSENT, np.int64)
         newest[known] = codes
-        seen = counted(codes, size)
+        seen = count_symbols(codes, size)
         # By the number of records between the two.
         pairs = np.stack([
             transitions(np.ascontiguousarray(ended[-back, known]), codes, size, size)
@@ -140,7 +142,7 @@ def permutation_entropy(
 
     state = _state(field, order, lag, estimator, window)
     return streamed(
-        name or f"{word(field)}_permutation_entropy", state, None, answer, unit,
+        declared.named(name, f"{word(field)}_permutation_entropy"), state, None, answer, unit,
         f"permutation entropy of {words(field)}", True, {"estimator": estimator}, when,
     )  # fmt: skip
 
@@ -164,22 +166,18 @@ def statistical_complexity(
 
     state = _state(field, order, lag, estimator, window)
     return streamed(
-        name or f"{word(field)}_statistical_complexity", state, None, answer, "1",
+        declared.named(name, f"{word(field)}_statistical_complexity"), state, None, answer, declared.PURE,
         f"statistical complexity of {words(field)}", True, {"estimator": estimator}, when,
     )  # fmt: skip
 
 
 def _state(field: str, order: int, lag: int, estimator: str, window: Window) -> Patterns:
-    if not isinstance(order, int) or not 2 <= order <= GREATEST_ORDER:
-        raise ScenarioError(f"order is {order!r}; expected a whole number from 2 to {GREATEST_ORDER}")
-    if not isinstance(lag, int) or lag < 1:
-        raise ScenarioError(f"lag is {lag!r}; expected a positive number of records")
-    if estimator not in _ESTIMATORS:
-        raise ScenarioError(f"estimator is {estimator!r}; allowed: {' and '.join(_ESTIMATORS)}")
-    window = 1 if window is None else window
-    if window != ALL and (not isinstance(window, int) or window < 1):
-        raise ScenarioError(f"window is {window!r}; expected a positive number of records, or 'all'")
-    return Patterns(Binning(field), order, lag, window)
+    order = declared.whole(order, "order", 2, GREATEST_ORDER)
+    longest = MOST_CELLS // (math.factorial(order) ** 2 * (order - 1))
+    lag = declared.whole(lag, "lag", 1, min(longest, _LONGEST_LAG))
+    declared.one_of(estimator, _ESTIMATORS, "estimator")
+    window = 1 if window is None else declared.a_window(window)
+    return Patterns(as_binning(field), order, lag, window)
 
 
 def pattern_numbers(table: Integers, reach: int) -> tuple[Integers, NDArray[np.float64], Any, float]:

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simengine.diagnostics.dynamics.dependence import COUNT_ESTIMATORS
 from simengine.diagnostics.estimate import Estimate, doubted, flagged, normal_interval
+from simengine.diagnostics.streaming import declared
 from simengine.diagnostics.streaming.binning import Field, as_binning
 from simengine.diagnostics.streaming.distributions import When, streamed, word, words
 from simengine.diagnostics.streaming.observable import Streamed
@@ -23,6 +25,9 @@ Array = NDArray[Any]
 
 MOST_AGENTS = 200
 """Agents of whom all pairs are compared."""
+
+SYMBOLIC = ("auto", *COUNT_ESTIMATORS)
+"""Estimators of transfer entropy between symbols."""
 
 _COMMON = 0.1
 
@@ -79,11 +84,13 @@ def pairwise_transfer_entropy(
     shuffles
         How often each agent is shuffled as a source; each time costs as much as the value itself.
     """
-    if not isinstance(shuffles, int) or shuffles < 0:
-        raise ScenarioError(f"shuffles is {shuffles!r}; expected a whole number of at least 0")
+    shuffles = declared.repeats(shuffles)
+    lags = {"lag": lag, "source_history": source_history, "target_history": target_history}
+    lag, source_history, target_history = (declared.whole(value, word) for word, value in lags.items())
+    declared.one_of(estimator, SYMBOLIC, "estimator")
     reach = max(lag + source_history - 1, target_history)
-    if not isinstance(window, int) or window < max(10, reach + 2):
-        raise ScenarioError(f"window is {window!r}; expected {max(10, reach + 2)} records or more")
+    if declared.whole(window, "window") < max(10, reach + 2):
+        raise ScenarioError(f"window is {window}; expected {max(10, reach + 2)} records or more")
 
     def answer(reading: tuple[Array, int], view: Any) -> Estimate:
         symbols, outside = reading
@@ -102,8 +109,9 @@ def pairwise_transfer_entropy(
         return doubted(found, "outside_range" if outside else None)
 
     return streamed(
-        name or f"{word(field)}_pairwise_transfer_entropy", Recent(as_binning(field), window, MOST_AGENTS), None,
-        answer, f"{unit}/step", f"mean transfer entropy of {words(field)} over all pairs of agents", True,
+        declared.named(name, f"{word(field)}_pairwise_transfer_entropy"),
+        Recent(as_binning(field), window, MOST_AGENTS), None, answer, f"{unit}/step",
+        f"mean transfer entropy of {words(field)} over all pairs of agents", True,
         {
             "estimator": estimator, "lag": lag, "source_history": source_history, "target_history": target_history,
             "shuffles": shuffles,

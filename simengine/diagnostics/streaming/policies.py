@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from simengine.diagnostics.estimate import Estimate, flagged
+from simengine.diagnostics.streaming import declared
 from simengine.diagnostics.streaming.binning import Field, as_binning
+from simengine.diagnostics.streaming.declared import ALL, MOST_CELLS
 from simengine.diagnostics.streaming.distributions import When, outside, streamed, word, words
-from simengine.diagnostics.streaming.histories import ALL
 from simengine.diagnostics.streaming.observable import Streamed
-from simengine.diagnostics.streaming.states import MOST_CELLS, Kept, Table
+from simengine.diagnostics.streaming.states import Kept, Table
 from simengine.diagnostics.streaming.tracked import ABSENT, Tracked, aligned, all_seen
 from simengine.errors import ScenarioError
 
@@ -29,8 +30,7 @@ class Actions(Tracked):
     window: int | str
 
     def __post_init__(self) -> None:
-        if self.window != ALL and (not isinstance(self.window, int) or self.window < 1):
-            raise ScenarioError(f"window is {self.window!r}; expected a positive number of records, or 'all'")
+        object.__setattr__(self, "window", declared.a_window(self.window, none=False))
 
     def described(self) -> Mapping[str, Any]:
         """Return the field and the window."""
@@ -115,6 +115,9 @@ def _policies(
     quantity: str, said: str, field: Field, window: int | str, name: str, unit: str, when: When,
     attributes: Mapping[str, Any], **options: Any,
 ) -> Streamed:  # fmt: skip
+    declared.counted_by(options.get("estimator", attributes["estimator"]))
+    declared.truth(options.get("given", False), "given")
+
     def answer(table: Table, view: Any) -> Estimate:
         if not len(table.counts):
             return Estimate(math.nan, unit=unit, flags=flagged("empty"))
@@ -124,6 +127,6 @@ def _policies(
         return outside(estimate(table.counts, unit=unit, **options), table)
 
     return streamed(
-        name or f"{word(field)}_{quantity}", Actions(as_binning(field), window), None, answer, unit, said, True,
-        attributes, when,
+        declared.named(name, f"{word(field)}_{quantity}"), Actions(as_binning(field), window), None, answer,
+        unit, said, True, attributes, when,
     )  # fmt: skip

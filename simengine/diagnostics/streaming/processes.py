@@ -9,9 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from simengine.diagnostics.estimate import Estimate, flagged
+from simengine.diagnostics.streaming import declared
 from simengine.diagnostics.streaming.binning import Field, as_binning
+from simengine.diagnostics.streaming.declared import ALL
 from simengine.diagnostics.streaming.distributions import When, Window, outside, streamed, word, words
-from simengine.diagnostics.streaming.histories import ALL, Changes, Influences, Transitions
+from simengine.diagnostics.streaming.histories import Changes, Influences, Transitions
 from simengine.diagnostics.streaming.observable import Streamed
 from simengine.diagnostics.streaming.states import Table
 
@@ -23,6 +25,7 @@ def information_storage(
     unit: str = "nat", when: When = None,
 ) -> Streamed:  # fmt: skip
     """Stream the active information storage: what an agent's last ``history`` states tell of its next one."""
+    declared.counted_by(estimator)
 
     def answer(table: Table, view: Any) -> Estimate:
         from simengine.diagnostics.counts.information import mutual_information_from_table
@@ -39,6 +42,7 @@ def entropy_rate(
     unit: str = "nat", when: When = None,
 ) -> Streamed:  # fmt: skip
     """Stream the entropy of an agent's next state given its last ``history`` states."""
+    declared.counted_by(estimator)
 
     def answer(table: Table, view: Any) -> Estimate:
         from simengine.diagnostics.counts.information import conditional_entropy_from_table
@@ -69,6 +73,7 @@ def transfer_entropy(
 
     What the last states of a neighbour tell of an agent's next state beyond its own last states.
     """
+    declared.counted_by(estimator)
     state = Influences(as_binning(field), network, source_history, target_history)
 
     def answer(table: Table, view: Any) -> Estimate:
@@ -79,7 +84,7 @@ def transfer_entropy(
         return outside(conditional_mutual_information_from_table(counts, estimator=estimator, unit=unit), table)
 
     return streamed(
-        name or f"{word(field)}_transfer_entropy", state, window, answer, _RATE.format(unit),
+        declared.named(name, f"{word(field)}_transfer_entropy"), state, window, answer, _RATE.format(unit),
         f"transfer entropy of {words(field)} along {network}", True, {"estimator": estimator}, when,
     )  # fmt: skip
 
@@ -96,7 +101,7 @@ def change(field: Field, *, lag: int = 1, name: str = "", unit: str = "nat", whe
         return jensen_shannon(before.counts, now.counts, unit=unit)
 
     return streamed(
-        name or f"{word(field)}_change", Changes(as_binning(field), lag), None, answer, unit,
+        declared.named(name, f"{word(field)}_change"), Changes(as_binning(field), lag), None, answer, unit,
         f"change of the distribution of {words(field)}", True, {}, when,
     )  # fmt: skip
 
@@ -106,6 +111,6 @@ def _process(
     estimator: str, when: When,
 ) -> Streamed:  # fmt: skip
     return streamed(
-        name or f"{word(field)}_{quantity}", Transitions((as_binning(field),), history), window, answer,
+        declared.named(name, f"{word(field)}_{quantity}"), Transitions((as_binning(field),), history), window, answer,
         _RATE.format(unit), f"{said} of {words(field)}", True, {"estimator": estimator}, when,
     )  # fmt: skip

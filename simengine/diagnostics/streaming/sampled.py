@@ -6,19 +6,28 @@ import math
 from typing import Any
 
 from simengine.diagnostics.estimate import Estimate, flagged
+from simengine.diagnostics.streaming import declared
+from simengine.diagnostics.streaming.binning import as_binning
 from simengine.diagnostics.streaming.distributions import When, streamed
 from simengine.diagnostics.streaming.observable import Streamed
 from simengine.diagnostics.streaming.states import Sample
+from simengine.errors import ScenarioError
 
 SAMPLE = 1000
 """Agents in a sample, unless said otherwise."""
+
+NEIGHBOURS = ("auto", "ksg-1", "ksg-2", "gao", "atom-aware", "gaussian", "copula")
+"""Estimators of mutual information between numbers."""
 
 
 def differential_entropy(
     *fields: str, sample: int = SAMPLE, k: int = 4, name: str = "", unit: str = "nat", when: When = None
 ) -> Streamed:
     """Stream the differential entropy of fields, jointly, of at most ``sample`` agents (Kozachenko & Leonenko)."""
-    name = name or "_".join(field.split(".", 1)[-1].replace(".", "_") for field in fields) + "_differential_entropy"
+    _check(sample, k)
+    names = tuple(as_binning(field).field for field in fields)
+    own = "_".join(field.split(".", 1)[-1].replace(".", "_") for field in names)
+    name = declared.named(name, f"{own}_differential_entropy")
 
     def answer(reading: Any, view: Any) -> Estimate:
         from simengine.diagnostics import information
@@ -41,9 +50,11 @@ def neighbour_mutual_information(
 
     ``estimator`` as in :func:`~simengine.diagnostics.information.mutual_information`.
     """
-    first, second = ((one,) if isinstance(one, str) else tuple(one) for one in (x, y))
-    own = "_".join(field.split(".", 1)[-1].replace(".", "_") for field in (*first, *second))
-    name = name or f"{own}_mutual_information"
+    _check(sample, k)
+    declared.one_of(estimator, NEIGHBOURS, "estimator")
+    first, second = declared.fields(x, "x"), declared.fields(y, "y")
+    own = "_".join(as_binning(field).field.split(".", 1)[-1].replace(".", "_") for field in (*first, *second))
+    name = declared.named(name, f"{own}_mutual_information")
 
     def answer(reading: Any, view: Any) -> Estimate:
         from simengine.diagnostics import information
@@ -60,6 +71,11 @@ def neighbour_mutual_information(
         f"mutual information of {', '.join(first)} and {', '.join(second)}", False, {"estimator": estimator, "k": k},
         when,
     )  # fmt: skip
+
+
+def _check(sample: int, k: int) -> None:
+    if declared.whole(k, "k") >= declared.whole(sample, "sample"):
+        raise ScenarioError(f"k is {k} in a sample of {sample}; an agent has at most {sample - 1} neighbours")
 
 
 def _too_few(n: int, method: str, unit: str) -> Estimate:

@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simengine.diagnostics.estimate import Estimate
+from simengine.diagnostics.streaming import declared
 from simengine.diagnostics.streaming.binning import Bound, number, vectors, whole
+from simengine.diagnostics.streaming.declared import MOST_CELLS
 from simengine.diagnostics.streaming.distributions import When, Window, streamed
 from simengine.diagnostics.streaming.observable import Streamed
-from simengine.diagnostics.streaming.states import MOST_CELLS, Kept, Table
+from simengine.diagnostics.streaming.states import Kept, Table
 from simengine.errors import ScenarioError
 
 Corner = Bound | Sequence[Bound]
@@ -110,13 +112,29 @@ def spatial_entropy(
 
         return spatial_entropy_from_counts(table.counts, estimator=estimator, outside=table.outside, unit=unit)
 
-    own = field.partition(".")[2]
-    state = PlaceCounts(field, _hashable(low), _hashable(high), cells)
+    own = declared.a_vector(field).partition(".")[2]
+    declared.counted_by(estimator)
+    cells = declared.a_size(cells, "cells")
+    low, high = _corner(low, "low"), _corner(high, "high")
+    _check_box(field, low, high)
+    state = PlaceCounts(field, low, high, cells)
     return streamed(
-        name or f"{own}_spatial_entropy", state, window, answer, unit,
+        declared.named(name, f"{own}_spatial_entropy"), state, window, answer, unit,
         f"entropy of places, {own.replace('_', ' ')}", True, {"estimator": estimator}, when,
     )  # fmt: skip
 
 
-def _hashable(corner: Corner) -> Bound | tuple[Bound, ...]:
-    return corner if isinstance(corner, str | int | float) else tuple(corner)
+def _check_box(field: str, low: Any, high: Any) -> None:
+    """Refuse a box that is empty whatever the parameters are."""
+    axes = max((len(corner) for corner in (low, high) if isinstance(corner, tuple)), default=1)
+    lows, highs = (corner if isinstance(corner, tuple) else (corner,) * axes for corner in (low, high))
+    for bottom, top in zip(lows, highs, strict=False):
+        if not isinstance(bottom, str) and not isinstance(top, str) and not bottom < top:
+            raise ScenarioError(f"{field}: the box from {low} to {high} is empty; high is not above low")
+
+
+def _corner(corner: Corner, word: str) -> Bound | tuple[Bound, ...]:
+    if isinstance(corner, list | tuple | np.ndarray):
+        return tuple(declared.a_bound(end, word) for end in corner)
+    bound: Bound = declared.a_bound(corner, word)
+    return bound

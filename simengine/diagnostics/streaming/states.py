@@ -16,8 +16,11 @@ from numpy.typing import NDArray
 from simengine.arrays.exact import SIZE, add_array, add_products, new_accumulator, rounded
 from simengine.arrays.exact import merge as add_sums
 from simengine.diagnostics.chosen import chosen_places
+from simengine.diagnostics.counts.counting import count_in_equal_bins, count_symbols, place_in_equal_bins
+from simengine.diagnostics.streaming import declared
 from simengine.diagnostics.streaming.binning import Binning
-from simengine.diagnostics.streaming.kernels import binned, binned_counts, counted, shifted
+from simengine.diagnostics.streaming.declared import MOST_CELLS
+from simengine.diagnostics.streaming.kernels import shifted
 from simengine.errors import ScenarioError
 from simengine.random.streams import Draws
 from simengine.scenario.tallies import counted_values, joined
@@ -25,9 +28,6 @@ from simengine.scenario.tallies import counted_values, joined
 Array = NDArray[Any]
 Integers = NDArray[np.int64]
 Kept = dict[str, Any]
-
-MOST_CELLS = 1 << 22
-"""Tables of more cells than this are refused; they would be moved and kept at every record."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,10 @@ class Counts:
 
     def prepare(self) -> None:
         """Compile."""
-        binned(np.zeros(1), 0.0, 1.0, 1)
-        binned_counts(np.zeros(1), 0.0, 1.0, 1)
+        place_in_equal_bins(np.zeros(1), 0.0, 1.0, 1)
+        count_in_equal_bins(np.zeros(1), 0.0, 1.0, 1)
         shifted(np.zeros(1, np.int64), 1)
-        counted(np.zeros(1, np.int64), 1)
+        count_symbols(np.zeros(1, np.int64), 1)
 
     def described(self) -> Mapping[str, Any]:
         """Return the fields and their bins."""
@@ -93,10 +93,11 @@ class Counts:
                 found, counts = counted_values(values)
                 return {"values": found, "counts": counts, "outside": 0}
         if len(self.fields) == 1 and first.bins is not None:
-            counts, beyond = binned_counts(np.ascontiguousarray(first.rows(view), np.float64), *first.edges(view))
+            values = np.ascontiguousarray(first.rows(view), np.float64)
+            counts, beyond = count_in_equal_bins(values, *first.edges(view))
             return {"counts": counts, "outside": int(beyond)}
         symbols, sizes, outside = joint_symbols(self.fields, view)
-        return {"counts": counted(symbols, int(np.prod(sizes))).reshape(sizes), "outside": outside}
+        return {"counts": count_symbols(symbols, int(np.prod(sizes))).reshape(sizes), "outside": outside}
 
     def merge(self, state: Kept, other: Kept) -> Kept:
         """Add the counts of two groups."""
@@ -186,8 +187,7 @@ class Sample:
 
     def __post_init__(self) -> None:
         same_population(self._columns)
-        if self.size < 1:
-            raise ScenarioError(f"{self.name}: sample is {self.size}; expected a positive number of agents")
+        declared.whole(self.size, f"{self.name}: sample", 1, MOST_CELLS)
 
     @property
     def _columns(self) -> tuple[Binning, ...]:
@@ -207,7 +207,7 @@ class Sample:
 
     def update(self, state: Kept, view: Any) -> Kept:
         """Choose among the agents of a view."""
-        agents = view.populations[self._columns[0].population]
+        agents = self._columns[0].agents(view)
         places = self._places(np.ascontiguousarray(agents.ids), view)
         columns = np.stack([column.column(view)[places].astype(np.float64) for column in self._columns], axis=1)
         return self.merge(state, {"ids": [agents.ids[places]], "columns": [columns]})

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simengine.diagnostics.estimate import Estimate, doubted, flagged
+from simengine.diagnostics.streaming import declared
 from simengine.diagnostics.streaming.binning import Binning, Field, as_binning
 from simengine.diagnostics.streaming.distributions import When, streamed, word, words
 from simengine.diagnostics.streaming.observable import Streamed
@@ -86,8 +87,7 @@ def resonance(field: Field, *, window: int = 1, name: str = "", unit: str = "nat
 
 
 def _surprise(field: Field, quantity: str, window: int, sides: int, name: str, unit: str, when: When) -> Streamed:
-    if not isinstance(window, int) or isinstance(window, bool) or window < 1:
-        raise ScenarioError(f"window is {window!r}; expected a positive number of records")
+    window = declared.whole(window, "window")
     length = sides * window + 1
     delay = 0 if quantity == "novelty" else window
 
@@ -102,6 +102,6 @@ def _surprise(field: Field, quantity: str, window: int, sides: int, name: str, u
 
     late = f", {delay} record{'s' * (delay > 1)} ago" if delay else ""
     return streamed(
-        name or f"{word(field)}_{quantity}", Tables(as_binning(field), length), None, answer, unit,
+        declared.named(name, f"{word(field)}_{quantity}"), Tables(as_binning(field), length), None, answer, unit,
         f"{quantity} of the distribution of {words(field)}{late}", True, {"window": window, "delay": delay}, when,
     )  # fmt: skip

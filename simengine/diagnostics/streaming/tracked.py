@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simengine.diagnostics.counts.counting import place_in_equal_bins
 from simengine.diagnostics.streaming.binning import Binning
-from simengine.diagnostics.streaming.kernels import binned, shifted
+from simengine.diagnostics.streaming.kernels import shifted
 from simengine.diagnostics.streaming.states import Kept
 
 Array = NDArray[Any]
@@ -82,7 +83,7 @@ class Tracked:
 
     def prepare(self) -> None:
         """Compile."""
-        binned(np.zeros(1), 0.0, 1.0, 1)
+        place_in_equal_bins(np.zeros(1), 0.0, 1.0, 1)
         shifted(np.zeros(1, np.int64), 1)
 
     def begin(self) -> Kept:

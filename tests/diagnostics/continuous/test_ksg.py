@@ -154,13 +154,14 @@ def test_the_null_of_normal_scores_is_that_of_shuffles():
 @pytest.mark.parametrize(
     ("options", "word"),
     [
-        (Options(k=0), "k is 0"), (Options(k=50), "k is 50"), (Options(queries=1), "queries"),
-        (Options(shuffles=-1), "shuffles"), (Options(scale="normal"), "normal-scores"), (Options(k=True), "k is True"),
+        ({"k": 0}, "k is 0"), ({"k": 50}, "k is 50"), ({"queries": 1}, "queries"), ({"shuffles": -1}, "shuffles"),
+        ({"scale": "normal"}, "normal-scores"), ({"k": True}, "k is True"), ({"seed": 2.0}, "seed is 2.0"),
+        ({"correct": 1}, "expected True or False"), ({"threads": 10**6}, "threads is 1000000"),
     ],
 )  # fmt: skip
 def test_impossible_options_are_named(options, word):
     with pytest.raises(InputError, match=word):
-        neighbour_mutual_information(*normal_pair(50), options)
+        neighbour_mutual_information(*normal_pair(50), Options(**options))
 
 
 @pytest.mark.slow

@@ -83,13 +83,15 @@ def test_backwards_novelty_is_transience_and_the_names_of_states_do_not_matter(s
     np.testing.assert_allclose(forward.value, renamed.value, atol=1e-12)
 
 
-def test_values_that_need_tables_beyond_the_ends_are_missing_and_unflagged():
+def test_values_that_need_tables_beyond_the_ends_are_missing_and_flagged():
     counts = np.random.default_rng(4).poisson(30, (2, 9, 4))
     for measure, missing in ((novelty, [0, 1, 2]), (transience, [6, 7, 8]), (resonance, [0, 1, 2, 6, 7, 8])):
         found = measure(counts, window=3)
         assert found.shape == (2, 9)
         assert np.flatnonzero(np.isnan(found.value[0])).tolist() == missing
-        assert all(found.flags[0, t] == () for t in missing)
+        assert [found.flags[0, t] == ("series_end",) for t in range(9)] == [t in missing for t in range(9)]
+    found = drift(counts, lag=2)
+    assert [found.flags[1, t] == ("series_end",) for t in range(9)] == [t < 2 for t in range(9)]
 
 
 def test_thin_empty_and_constant_tables_and_unseen_states_are_flagged():
@@ -151,7 +153,7 @@ def test_windows_of_a_series_are_counted():
         (lambda c: drift(c, measure="helinger"), "did you mean 'hellinger'"),
         (lambda c: novelty("topics", window=1), "data= must say"),
         (lambda c: window_counts(c[0] * 0.5, window=2), "holds fractions"),
-        (lambda c: window_counts(c[0], window=7), "allowed: 1 to 4"),
+        (lambda c: window_counts(c[0], window=7), "at most 4"),
     ],
 )
 def test_bad_input_is_named(call, message):

@@ -169,6 +169,7 @@ def test_all_pairs_agree_with_single_pairs(states, source, target, steps, seed):
     agents[2, 1:] = agents[1, :-1]
     found = transfer_entropies(agents, source_history=source, target_history=target)
     assert np.isnan(np.diag(found.value)).all()
+    assert [found.flags[i, i] for i in range(4)] == [("itself",)] * 4
     for i, j in ((0, 1), (1, 2), (3, 0)):
         one = transfer_entropy(agents[i], agents[j], source_history=source, target_history=target)
         assert found.value[i, j] == pytest.approx(one.value, abs=1e-12)

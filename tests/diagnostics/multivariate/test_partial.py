@@ -203,3 +203,10 @@ def test_bad_input_is_one_clear_line(call, message):
     with pytest.raises(InputError, match=message) as raised:
         call()
     assert "\n" not in str(raised.value)
+
+
+def test_the_lesser_of_two_sources_that_tell_nothing_is_doubted():
+    counts = np.random.default_rng(5).multinomial(1000, gate(lambda a, b: a ^ b, noise=0.1).ravel()).reshape(2, 2, 2)
+    found = partial_information(counts=counts, definition="williams-beer")
+    assert "near_tie" in found.redundancy.flags
+    assert found.synergy.flags == ()

@@ -6,7 +6,7 @@ import xarray
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simengine.diagnostics.multivariate import shared
+from simengine.diagnostics.multivariate import measures, shared
 from simengine.diagnostics.multivariate.shared import (
     co_information,
     co_information_of,
@@ -112,7 +112,7 @@ def test_a_batch_of_samples_gives_an_array_of_estimates_in_bits():
 
 
 @pytest.mark.parametrize("table", [XOR, gate(lambda a, b: a & b, 0.1), np.full((2, 2, 2), 0.125)])
-@pytest.mark.parametrize("measure", [shared.TOTAL, shared.DUAL, shared.O_INFORMATION, shared.S_INFORMATION])
+@pytest.mark.parametrize("measure", [measures.TOTAL, measures.DUAL, measures.O_INFORMATION, measures.S_INFORMATION])
 def test_intervals_of_counts_hold_the_truth_and_are_no_wider_than_they_must_be(table, measure):
     # 200 repetitions of coverage 0.95 fall below 0.9 with probability 0.002.
     rng = np.random.default_rng(4)
@@ -241,7 +241,7 @@ def test_o_informations_flag_only_the_subsets_that_are_to_be_doubted():
         (lambda: total_correlation(counts=[[0, 0], [0, 0]]), "nothing to count"),
         (lambda: total_correlation(np.arange(4), counts=[[1]]), "one of them"),
         (lambda: co_information(np.zeros((9, 9), int)), "at most 8"),
-        (lambda: o_informations(np.ones((9, 3)), size=2), "from 3"),
+        (lambda: o_informations(np.ones((9, 3)), size=2), "at least 3"),
         (lambda: o_informations(np.ones((4, 3))), "at least 5"),
         (lambda: o_informations(np.ones((9, 3)), estimator="ksg"), "allowed: gaussian, copula"),
         (lambda: o_informations(np.array([[1.0, np.nan, 2.0]] * 9)), "finite"),
@@ -263,5 +263,5 @@ def test_the_total_correlation_of_numbers_is_also_found_by_nearest_neighbours() 
     found = total_correlation(normal, estimator="ksg")
     assert found.reliable
     assert found.interval[0] < truth < found.interval[1]
-    with pytest.raises(InputError, match="unknown estimator 'ksg'"):
+    with pytest.raises(InputError, match="'ksg'"):
         o_information(normal, estimator="ksg")
