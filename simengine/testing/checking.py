@@ -25,13 +25,15 @@ def check(
     conserved: Collection[str | Callable[..., Any]] = (),
     within: float = 0.0,
     observables_only: bool = False,
+    keeping: Collection[str] = (),
     steps: int = 20,
     seed: int = 0,
     **parameters: Any,
 ) -> None:
     """Make every assertion of this module about a scenario, from the cheapest to the dearest.
 
-    ``conserved`` and ``within`` are for `conserves`, ``observables_only`` is for `relabelling_invariant`. Where an
+    ``conserved`` and ``within`` are for `conserves`, ``observables_only`` and ``keeping`` are for
+    `relabelling_invariant`. Where an
     assertion does not apply to a model, make the others one by one.
 
     Raises
@@ -49,6 +51,6 @@ def check(
     split_equals_whole(scenario, **options)
     any_threads(scenario, **options)
     any_shards(scenario, **options)
-    relabelling_invariant(scenario, observables_only=observables_only, **options)
+    relabelling_invariant(scenario, observables_only=observables_only, keeping=keeping, **options)
     if can_be_found(scenario):
         same_run(scenario, fresh_process=True, **options)

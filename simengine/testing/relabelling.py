@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simengine.errors import InputError
+from simengine.errors import InputError, nearest
 from simengine.runs.recipe import Recipe
 from simengine.scenario.parameters import shown
 from simengine.scenario.phases import Decision, Send, Update
@@ -35,6 +35,7 @@ def relabelling_invariant(
     replicates: int = 20,
     observables_only: bool = False,
     ignoring: Collection[str] = (),
+    keeping: Collection[str] = (),
     start: Any = None,
     policies: Any = None,
     **parameters: Any,
@@ -62,6 +63,8 @@ def relabelling_invariant(
         Make the first check only: for models whose ids do mean something to the step, such as places on a line.
     ignoring
         Observables that the first check leaves out, such as estimates from a sample chosen by id.
+    keeping
+        Populations whose ids stay, because they are places on a scale: rows of a table that phases look up.
     **parameters
         The scenario's parameters.
 
@@ -82,6 +85,10 @@ def relabelling_invariant(
             f"replicates: got {shown(replicates)}, allowed is a whole number, at least {FEWEST_REPLICATES}"
         )
     recipe = recipe_of(scenario, seed, start, policies, parameters)
+    for name in keeping:
+        populations = recipe.scenario.declaration.populations
+        if name not in populations:
+            raise InputError(f"keeping: there is no population {name!r}{nearest(name, populations)}")
     engine = begun(recipe, seed)
     moments = [Moment.of(engine)]
     for step in (steps // 2, steps):
@@ -89,7 +96,7 @@ def relabelling_invariant(
             moments.append(Moment.of(engine))
     draws_nothing = not engine.kernel.plan.streams.names and not recipe.policies
     for number, moment in enumerate(moments):
-        exchange = _Exchange(recipe, moment, new_names(moment.names, number), tolerance)
+        exchange = _Exchange(recipe, moment, new_names(moment.names, number, keeping), tolerance)
         exchange.keeps_observables(seed, ignoring)
         if draws_nothing and not observables_only and not moment.ended:
             exchange.commutes_with_a_step(seed)
@@ -97,14 +104,16 @@ def relabelling_invariant(
         return
     beginning = next((one for one in reversed(moments[:2]) if not one.ended and one.step < steps), None)
     if beginning is not None:
-        exchange = _Exchange(recipe, beginning, new_names(beginning.names, len(moments)), tolerance)
+        exchange = _Exchange(recipe, beginning, new_names(beginning.names, len(moments), keeping), tolerance)
         exchange.keeps_distributions(seed, steps, replicates)
 
 
-def new_names(names: Names, number: int) -> Names:
+def new_names(names: Names, number: int, keeping: Collection[str] = ()) -> Names:
     """Deal out the ids of each population anew, so that nobody keeps its own where there are two or more."""
-    found = {}
+    found = {name: ids for name, ids in names.items() if name in keeping}
     for name, ids in names.items():
+        if name in keeping:
+            continue
         circle = np.random.default_rng([number, len(ids)]).permutation(len(ids))
         found[name] = np.empty_like(ids)
         found[name][circle] = ids[np.roll(circle, 1)]

@@ -10,7 +10,7 @@ import simengine.scenarios
 from simengine.runs import registry
 
 GALLERY = Path(simengine.scenarios.__file__).with_name("README.md")
-SHIPPED = sorted(path.stem for path in GALLERY.parent.glob("*.py") if path.stem != "__init__")
+SHIPPED = sorted(registry.installed())
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -25,3 +25,5 @@ def test_the_gallery_shows_every_scenario_with_a_command_whose_settings_exist(na
 
     scenario({key: parse_value(declared[key], value) for key, value in settings})
     assert scenario.paper
+    file = re.findall(r"\]\((\w+)\.py\)", row)[0]
+    assert scenario.__module__ == f"simengine.scenarios.{file}"

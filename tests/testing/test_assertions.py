@@ -462,3 +462,12 @@ def test_all_assertions_in_one_call() -> None:
     check(Trade, conserved=["total_value"], steps=8, n_agents=6)
     assert failing(check, Trade, conserved=["spread"], steps=8, n_agents=6).startswith("Trade: spread is ")
     assert failing(check, Counting, steps=8).startswith("Counting: records at step 2 is ")
+
+
+def test_populations_that_are_places_keep_their_ids() -> None:
+    options: dict[str, Any] = {"n_communities": 40, "n_beliefs": 101, "planner": "optimal", "steps": 6}
+    relabelling_invariant("social_learning", keeping=("beliefs",), **options)
+    with pytest.raises(AssertionError):
+        relabelling_invariant("social_learning", **options)
+    with pytest.raises(InputError, match=r"keeping: there is no population 'belief'; did you mean 'beliefs'"):
+        relabelling_invariant("social_learning", keeping=("belief",), **options)
