@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import copy
 import inspect
+import math
 import re
 import textwrap
 from collections.abc import Callable, Mapping
@@ -33,6 +34,14 @@ GENERATED_PREFIXES = (
 GENERATED_NAMES = ("me", "other", "id", "other_id", "step", "distance", "live")
 
 
+def constant(value: float | int | bool) -> ast.expr:
+    """A number as an expression; not-a-number has no literal."""
+    if value != value:
+        infinity = ast.Constant(math.inf)
+        return ast.BinOp(infinity, ast.Sub(), copy.copy(infinity))
+    return ast.Constant(value)
+
+
 class Expressions(ast.NodeTransformer):
     """Translates expressions and keeps account of what the function asks for; `Lowering` adds the statements."""
 
@@ -46,8 +55,10 @@ class Expressions(ast.NodeTransformer):
         parameters: Mapping[str, Any],
         static: Mapping[str, Any],
         sequential: bool,
+        uncollected: frozenset[str] = frozenset(),
     ) -> None:
         self.phase = phase
+        self.uncollected = uncollected
         self.me = me
         self.other = other
         self.populations = populations
@@ -243,6 +254,8 @@ class Expressions(ast.NodeTransformer):
             self.fail(node, f"acc.{name} has {declared.components or 'no'} components")
         if component is not None and not 0 <= component < declared.components:
             self.fail(node, f"acc.{name} has components 0 to {declared.components - 1}")
+        if name in self.uncollected:
+            return ast.copy_location(constant(declared.dtype(declared.initial)), node)
         argument = Argument("accumulator", name, component or 0)
         self.need(argument)
         return ast.copy_location(ast.Name(argument.variable, node.ctx), node)  # type: ignore[attr-defined]

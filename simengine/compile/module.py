@@ -107,7 +107,7 @@ class ModuleWriter:
                 me, other, accumulators = phase.population, None, phase.accumulators
             lowered = Lowering(
                 phase, me, other, self.populations, accumulators,
-                self.scenario.values | self.scenario.constants, self.static, sequential,
+                self.scenario.values | self.scenario.constants, self.static, sequential, self._uncollected(phase),
             ).run()  # fmt: skip
             if sequential:
                 lowered.name += "_in_turn"
@@ -115,6 +115,15 @@ class ModuleWriter:
             self.globals.merge(lowered.globals, phase.where)
             self.lowered[key] = lowered
         return self.lowered[key]
+
+    def _gathered(self, phase: AgentPhase) -> list[Gather]:
+        """The gathers before a phase that run for these parameters."""
+        return [gather for gather in phase.after if gather in self.phases]
+
+    def _uncollected(self, phase: Phase) -> frozenset[str]:
+        """The accumulators of gathers that do not run for these parameters, which stay at their initial values."""
+        gathers = phase.after if isinstance(phase, AgentPhase) else ()
+        return frozenset(name for gather in gathers if gather not in self.phases for name in gather.accumulators)
 
     def _check_given(self, gather: Gather) -> None:
         import inspect
@@ -207,7 +216,7 @@ class ModuleWriter:
         for phase in self.phases:
             if isinstance(phase, AgentPhase):
                 in_turn = isinstance(phase, Update | Decision) and phase.order != "synchronous"
-                (direct if in_turn else used).update(gather.name for gather in phase.after)
+                (direct if in_turn else used).update(gather.name for gather in self._gathered(phase))
         return direct - used
 
     def _emit(self, phase: Phase) -> emit.Function:
@@ -217,7 +226,7 @@ class ModuleWriter:
                     phase, self.lower(phase), self.names(phase), self.populations, self.joined, self.parallel
                 )
             lowered = self.lower(phase, sequential=True)
-            gathers = [(gather, self.lower(gather, sequential=True)) for gather in phase.after]
+            gathers = [(gather, self.lower(gather, sequential=True)) for gather in self._gathered(phase)]
             written = {(phase.population.name, result.name) for result in emit_phases.results_of(phase, lowered)}
             written |= {(owner, name) for owner, name, _ in lowered.writes_others}
             self._check_moves(phase, lowered)

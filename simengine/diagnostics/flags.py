@@ -22,7 +22,7 @@ FLAGS: Mapping[str, str] = MappingProxyType(
         "singular": "variables are functions of one another",
         "short_series": "the series is short against its own memory",
         "not_markov": "the next state depends on more than the present one, which this estimator assumes",
-        "drifting": "the first half of the series differs from the second: it is not stationary",
+        "drifting": "the halves of the series differ, or it wanders like a random walk: it is not stationary",
         "one_way": "transitions were seen in one direction only; half a count was added for the other one",
         "degenerate_null": "the null has no spread",
         "outside_range": "values lie outside the declared range; they count in its end bins",
@@ -38,6 +38,7 @@ FLAGS: Mapping[str, str] = MappingProxyType(
         "series_end": "too near an end of the series for what it is compared with; there is no value",
         "no_number": "a value is not a number, infinite, or too large for sums of its powers",
         "itself": "one and the same on both sides of a pair; there is no value",
+        "serial_dependence": "successive samples resemble each other; errors and nulls are those of independent ones",
     }
 )
 """By name: one sentence that a user can act on. New ones come last: files keep flags as bits in this order."""

@@ -13,6 +13,12 @@ numbers                     "kozachenko-leonenko", "ksg-1", "frenzel-pompe"; in 
 numbers with ``bins``       tables of counts
 ==========================  =================================================================
 
+Whole numbers are labels, whatever they count; give them as float64 to look up their neighbours.
+
+Samples are taken as independent. Successive samples of a series are not: errors are then too small, and what two
+series do together by chance looks like information (``serial_dependence``, :mod:`~simengine.diagnostics.serial`).
+For series there are :func:`~simengine.diagnostics.dynamics.transfer.transfer_entropy` and its like.
+
 Each module says when its estimators are valid; where they are not, the estimate is flagged.
 """
 
@@ -53,6 +59,7 @@ from simengine.diagnostics.counts.information import (
 from simengine.diagnostics.counts.tables import binned, encode
 from simengine.diagnostics.estimate import Estimate, checked_unit, choose, doubted, flagged, normal_interval, stacked
 from simengine.diagnostics.samples import Blocks, Dims, is_discrete, samples
+from simengine.diagnostics.serial import correlation, serial_flag
 from simengine.errors import InputError
 
 Array = NDArray[Any]
@@ -127,7 +134,7 @@ def entropy(
             return doubted(of_numbers("gaussian", points), "high_dimension")
         return of_numbers(estimator, points)
 
-    return _together([one(points) for (points,) in blocks], blocks, outside).to(unit)
+    return _together([one(points) for (points,) in blocks], blocks, outside, 1).to(unit)
 
 
 def mutual_information(
@@ -191,7 +198,7 @@ def mutual_information(
     sizes = _sizes(states, 2)
     found = samples(x, y, data=data, dim=dim, components=components, names=("x", "y"))
     blocks, outside = _binned(found, ("x", "y"), bins, range)
-    return _together([_mutual(a, b, estimator, sizes, options) for a, b in blocks], blocks, outside).to(unit)
+    return _together([_mutual(a, b, estimator, sizes, options) for a, b in blocks], blocks, outside, 2).to(unit)
 
 
 def conditional_mutual_information(
@@ -222,7 +229,7 @@ def conditional_mutual_information(
     found = samples(x, y, given, data=data, dim=dim, components=components, names=names)
     blocks, outside = _binned(found, names, bins, range)
     estimates = [_conditional(a, b, c, estimator, sizes, options) for a, b, c in blocks]
-    return _together(estimates, blocks, outside).to(unit)
+    return _together(estimates, blocks, outside, 2).to(unit)
 
 
 def joint_entropy(
@@ -249,7 +256,7 @@ def joint_entropy(
         numbers = np.hstack([_numbers(part, name) for part, name in zip(parts, names, strict=True)])
         return entropy(numbers, estimator=estimator, k=k, reliability=reliability, seed=seed)
 
-    return _together([one(parts) for parts in blocks], blocks, outside).to(unit)
+    return _together([one(parts) for parts in blocks], blocks, outside, len(names), every=False).to(unit)
 
 
 def conditional_entropy(
@@ -286,7 +293,7 @@ def conditional_entropy(
             details={"entropy": float(whole.value), "mutual_information": float(shared.value)},
         )  # fmt: skip
 
-    return _together([one(a, b) for a, b in blocks], blocks, outside).to(unit)
+    return _together([one(a, b) for a, b in blocks], blocks, outside, 1).to(unit)
 
 
 def _mutual(a: Array, b: Array, estimator: str, states: list[int | None] | None, options: Options) -> Estimate:
@@ -392,7 +399,11 @@ def _by_label(a: Array, b: Array, labels: NDArray[np.int64], estimator: str, opt
 def _counted(points: Array, estimator: str, states: int | None) -> Estimate:
     symbols, seen = encode(_labels(points))
     counts = np.bincount(symbols, minlength=seen)
-    return entropy_from_counts(counts, estimator=estimator, states=states)
+    found = entropy_from_counts(counts, estimator=estimator, states=states)
+    if states is not None:
+        return found
+    # More states than were seen may be possible.
+    return replace(found, interval=normal_interval(found.value, found.standard_error, lowest=0.0))
 
 
 def _has_atoms(points: Array) -> bool:
@@ -455,7 +466,15 @@ def _binned(blocks: Blocks, names: tuple[str, ...], bins: Any, range: Any) -> tu
     return replace(blocks, arrays=tuple(arrays)), beyond > 0
 
 
-def _together(estimates: list[Estimate], blocks: Blocks, outside: bool) -> Estimate:
+def _together(
+    estimates: list[Estimate], blocks: Blocks, outside: bool, compared: int, *, every: bool = True
+) -> Estimate:
+    """Put the estimates of all batches together; ``compared`` variables hang together, ``every`` one or any."""
     if outside:
         estimates = [doubted(one, "outside_range") for one in estimates]
-    return stacked(estimates, blocks.batch, blocks.dims, blocks.coords)
+    found = []
+    for one, parts in zip(estimates, blocks, strict=True):
+        memory = [correlation(part, is_discrete(part)) for part in parts[:compared]]
+        flag = serial_flag(*memory) if every else serial_flag(max(memory, key=abs))
+        found.append(doubted(one, flag) if flag else one)
+    return stacked(found, blocks.batch, blocks.dims, blocks.coords)

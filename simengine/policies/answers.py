@@ -162,6 +162,8 @@ class HostAnswers:
         assert self.kernel is not None
         found: dict[str, Array] = {}
         for gather in decision.after:
+            if gather.name not in self.kernel.plan.gathers:
+                continue
             for name, accumulator in gather.accumulators.items():
                 rows = [self.kernel.accumulated(gather.name, name, c)[slots] for c in range(accumulator.rows)]
                 found[name] = np.stack(rows, axis=1) if accumulator.components else rows[0]

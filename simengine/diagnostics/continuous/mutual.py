@@ -128,6 +128,9 @@ def neighbour_estimate(
         None if stable else "unstable_subsamples",
     )  # fmt: skip
     interval = information_interval(result.value, result.standard_error)
+    if "saturated" in flags:
+        # More than this cannot be seen, however much there is.
+        interval = interval[0], math.inf
     return Estimate(
         result.value, result.standard_error, interval, n=n, method=method, flags=flagged(*flags), details=details,
     ), flags  # fmt: skip

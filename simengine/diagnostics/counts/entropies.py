@@ -88,7 +88,8 @@ def entropy_from_counts(
     """Estimate the entropy of a discrete variable from counts.
 
     The null is that all ``states`` are equally likely, with the same number of samples; ``details`` holds the number
-    of states ``seen`` and seen once (``singletons``). The value is not cut to its possible range.
+    of states ``seen`` and seen once (``singletons``). The value is not cut to its possible range; the interval is, and
+    that of a value above ln ``states`` is the one about this highest value.
 
     Parameters
     ----------
@@ -128,7 +129,8 @@ def entropy_from_counts(
     error = np.where(n > 0, error, np.nan)
     shape = table.shape[:-1]
     numbers = [part.reshape(shape) if shape else float(part[0]) for part in (value, error, nulls[:, 0], nulls[:, 1], n)]
-    low, high = normal_interval(numbers[0], numbers[1], lowest=0.0)
+    most = math.log(k)
+    low, high = normal_interval(np.minimum(numbers[0], most), numbers[1], lowest=0.0, highest=most)
     return Estimate(
         numbers[0], numbers[1], (low, high), numbers[2], numbers[3], numbers[4], method=estimator,
         flags=flags.reshape(shape) if shape else flags[0], null=f"all {k} states equally likely",
@@ -152,7 +154,8 @@ def _of_row(table: NDArray[np.int64], kind: int, k: int, estimator: str) -> Esti
     null_mean, null_sd = even_null(int(n), k, estimator)
     code = int(few) + 2 * int(unseen) + 4 * int(constant) + 8 * int(n == 0)
     value = value if n > 0 else math.nan
-    interval = max(value - QUANTILE * error, 0.0), max(value + QUANTILE * error, 0.0)
+    most = math.log(k)
+    interval = max(min(value, most) - QUANTILE * error, 0.0), min(max(value + QUANTILE * error, 0.0), most)
     return Estimate(
         value, error, interval if n > 0 else (math.nan, math.nan), null_mean, null_sd, n, method=estimator,
         flags=_tuples()[code], null=f"all {k} states equally likely",

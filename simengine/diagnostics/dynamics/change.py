@@ -1,7 +1,7 @@
 """Change of a distribution in time, from a sequence of count tables: novelty, transience, resonance, drift.
 
 Tables c_t of shape (..., T, K) are windows of a series, or what a population did in each period. With the smoothed
-distributions p_t = (c_t + 1/2) / (N_t + K/2) over the K states that were seen at all,
+distributions p_t = (c_t + 1/2) / (N_t + K/2) over the K states that were seen in the tables that are compared,
 
 * novelty N_t is the mean over j = 1 ... w of KL(p_t || p_{t-j}), the surprise of now for one who knows the past;
 * transience T_t the mean of KL(p_t || p_{t+j}), the surprise for one who knows the future;
@@ -206,33 +206,46 @@ def _widest(length: int, kind: str) -> int:
 def _of_sequence(table: Array, window: int, behind: int, ahead: int) -> tuple[NDArray[Any], ...]:
     """Value, error, low, high, null, plug-in value and doubts of tables (T, K), ``behind`` before, ``ahead`` after."""
     table = table[:, table.sum(axis=0) > 0.0]
-    total, states = table.sum(axis=1), max(table.shape[1], 1)
-    p = (table + 0.5) / (total + 0.5 * states)[:, None]
-    log = np.log(p)
+    total = table.sum(axis=1)
     now = slice(behind, len(table) - ahead)
     size = len(table) - behind - ahead
-    own = (p[now] * log[now]).sum(axis=1)
+    both = behind > 0 and ahead > 0
+    shifts = [(-j, 1.0) for j in range(1, window + 1) if behind] + [
+        (j, -1.0 if both else 1.0) for j in range(1, window + 1) if ahead
+    ]
+    places = [slice(now.start + shift, now.start + shift + size) for shift, _ in [(0, 0.0), *shifts]]
+    # The states of a moment are those of the tables that are compared with one another.
+    seen = np.any([table[place] > 0.0 for place in places], axis=0)
+    states = np.maximum(seen.sum(axis=1), 1).astype(np.float64)
+
+    def smoothed(place: slice) -> Array:
+        found: Array = np.where(seen, (table[place] + 0.5) / (total[place] + 0.5 * states)[:, None], 0.0)
+        return found
+
+    def logarithm(shares: Array) -> Array:
+        found: Array = np.log(np.where(seen, shares, 1.0))
+        return found
+
+    p = smoothed(now)
+    log = logarithm(p)
+    own = (p * log).sum(axis=1)
     n = np.maximum(total[now], 1.0)
     shares = 1.0 / window
     plug_in, bias = np.zeros(size), np.zeros(size)
     gradient = np.zeros((size, table.shape[1]))
     others, null_variance = np.zeros(size), np.zeros(size)
-    both = behind > 0 and ahead > 0
-    shifts = [(-j, 1.0) for j in range(1, window + 1) if behind] + [
-        (j, -1.0 if both else 1.0) for j in range(1, window + 1) if ahead
-    ]
-    for shift, sign in shifts:
-        other = slice(now.start + shift, now.start + shift + size)
-        q, m = p[other], np.maximum(total[other], 1.0)
-        plug_in += sign * shares * (own - (p[now] * log[other]).sum(axis=1))
+    for (_, sign), other in zip(shifts, places[1:], strict=True):
+        q, m = smoothed(other), np.maximum(total[other], 1.0)
+        of_other = logarithm(q)
+        plug_in += sign * shares * (own - (p * of_other).sum(axis=1))
         bias += sign * shares * 0.5 * (states - 1) * (1.0 / n + 1.0 / m)
-        gradient += sign * shares * (log[now] - log[other])
-        others += shares**2 * np.maximum((p[now] ** 2 / q).sum(axis=1) - 1.0, 0.0) / m
+        gradient += sign * shares * (log - of_other)
+        others += shares**2 * np.maximum((p**2 / np.where(seen, q, 1.0)).sum(axis=1) - 1.0, 0.0) / m
         null_variance += shares**2 * (states - 1) * (1.0 / (n * m) + 0.5 / m**2)
     if not both:
         null_variance += 0.5 * (states - 1) / n**2
-    mean = (p[now] * gradient).sum(axis=1)
-    variance = (p[now] * (gradient - mean[:, None]) ** 2).sum(axis=1) / n + others
+    mean = (p * gradient).sum(axis=1)
+    variance = (p * (gradient - mean[:, None]) ** 2).sum(axis=1) / n + others
     value = plug_in - bias
     if both:
         # What sampling adds to the delta method under the null is twice the null's own variance of products.
@@ -240,15 +253,13 @@ def _of_sequence(table: Array, window: int, behind: int, ahead: int) -> tuple[ND
         low, high = normal_interval(value, error)
     else:
         error, low, high = squared_error(np.maximum(plug_in, 0.0), bias, null_variance, variance)
-    places = [slice(now.start + shift, now.start + shift + size) for shift, _ in [(0, 0.0), *shifts]]
     least = np.min([total[place] for place in places], axis=0)
-    unseen = np.any([(table[place] == 0.0).any(axis=1) for place in places], axis=0)
-    constant = np.full(size, table.shape[1] < 2)
-    doubts = np.stack([least < FEW * states, least == 0.0, constant, unseen], axis=-1)
+    unseen = np.any([((table[place] == 0.0) & seen).any(axis=1) for place in places], axis=0)
+    doubts = np.stack([least < FEW * states, least == 0.0, states < 2, unseen], axis=-1)
     return value, error, np.asarray(low), np.asarray(high), np.sqrt(null_variance), plug_in, doubts
 
 
-def _by_chance(total: Array, now: slice, size: int, window: int, states: int) -> Array:
+def _by_chance(total: Array, now: slice, size: int, window: int, states: Array) -> Array:
     """Mean of the delta method's variance of resonance where nothing changes."""
     n = np.maximum(total, 1.0)
     found = np.zeros(size)

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from simengine.diagnostics import checks
 from simengine.diagnostics.dynamics import embedding, pair_kernels
 from simengine.diagnostics.dynamics.dependence import FEWEST, MANY
+from simengine.diagnostics.dynamics.stationary import FLAG, drifting
 from simengine.diagnostics.dynamics.windows import ESTIMATORS, check, chosen, information
 from simengine.diagnostics.estimate import Estimate, flagged, stacked
 from simengine.diagnostics.samples import Dims, as_array, checked_values, series
@@ -132,14 +133,16 @@ def _by_counts(
     varies = (of_agents != of_agents[:, :1]).any(axis=1)
     constant = ~(varies[pairs[:, 0]] & varies[pairs[:, 1]])
     most = (source_states - 1.0) * (states - 1.0) * past_states
-    doubts = int(most > MANY * n) + constant * 2 + ~ended * 4
+    unsteady = np.array([drifting(one) is not None for one in values])
+    doubts = int(most > MANY * n) + constant * 2 + ~ended * 4 + (unsteady[pairs[:, 0]] | unsteady[pairs[:, 1]]) * 8
     few = "few_samples" if n < FEWEST else None
     beyond = "outside_range" if outside else None
-    names = np.empty(8, object)
+    names = np.empty(16, object)
     for kind in np.arange(len(names)):
         names[kind] = flagged(
             "many_states" if kind & 1 else None, "constant" if kind & 2 else None,
-            "degenerate_null" if kind & 2 else None, "short_series" if kind & 4 else None, few, beyond,
+            "degenerate_null" if kind & 2 else None, "short_series" if kind & 4 else None,
+            FLAG if kind & 8 else None, few, beyond,
         )  # fmt: skip
     return Estimate(
         value, error, (low, high), null_mean, np.sqrt(0.5 * freedom) / n, np.full(len(pairs), float(n)), "nat", method,

@@ -28,6 +28,7 @@ from simengine.diagnostics.dynamics import embedding
 from simengine.diagnostics.dynamics.dependence import FEWEST, MANY, answer
 from simengine.diagnostics.dynamics.linear import fitted, not_gaussian
 from simengine.diagnostics.dynamics.memory import long_run_variance
+from simengine.diagnostics.dynamics.stationary import drifting
 from simengine.diagnostics.dynamics.suffixes import previous_factors
 from simengine.diagnostics.dynamics.windows import check, each
 from simengine.diagnostics.estimate import Estimate, doubted, flagged, normal_interval
@@ -83,7 +84,7 @@ def entropy_rate(
             found = _match_length(*embedding.symbols(labels))
         else:
             found = _block(*embedding.symbols(labels), length, method, local)
-        return doubted(found, "outside_range" if beyond else None)
+        return doubted(found, "outside_range" if beyond else None, drifting(labels if symbolic else one))
 
     return each(estimate, blocks, unit)
 

@@ -21,6 +21,7 @@ from simengine.diagnostics.dynamics.dependence import MANY, answer, nothing
 from simengine.diagnostics.dynamics.linear import by_regression
 from simengine.diagnostics.dynamics.memory import long_run_variance
 from simengine.diagnostics.dynamics.nearest import by_neighbours
+from simengine.diagnostics.dynamics.stationary import drifting
 from simengine.diagnostics.dynamics.windows import ESTIMATORS, check, chosen, each, information
 from simengine.diagnostics.estimate import Estimate, doubted
 from simengine.diagnostics.samples import Dims, checked_values, series
@@ -91,7 +92,7 @@ def predictive_information(
             )
         else:
             found = _by_columns(checked_values(one, "values", False), length, method, k, local, coefficients)
-        return doubted(found, "outside_range" if beyond else None)
+        return doubted(found, "outside_range" if beyond else None, drifting(labels))
 
     return each(estimate, blocks, unit, per="")
 

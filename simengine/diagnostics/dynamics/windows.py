@@ -15,6 +15,7 @@ from simengine.diagnostics.dynamics import embedding
 from simengine.diagnostics.dynamics.dependence import COUNT_ESTIMATORS, Coded, by_counts
 from simengine.diagnostics.dynamics.linear import by_regression
 from simengine.diagnostics.dynamics.nearest import by_neighbours
+from simengine.diagnostics.dynamics.stationary import drifting
 from simengine.diagnostics.estimate import Estimate, checked_unit, doubted, stacked
 from simengine.diagnostics.samples import Blocks
 from simengine.errors import InputError
@@ -59,6 +60,7 @@ def information(
     """
     rows, steps = future.shape
     binned = [embedding.as_symbols(one, bins, span) for one in (future, *others)]
+    unsteady = next((flag for one in (future, *others) if (flag := drifting(one))), None)
     future, *others = (one for one, _ in binned)
     outside = "outside_range" if any(beyond for _, beyond in binned) else None
     symbolic = embedding.discrete(future, *others)
@@ -73,7 +75,7 @@ def information(
         condition = Coded(np.zeros_like(a.codes), 1)
         for part in parts[2:]:
             condition = condition & part
-        return doubted(by_counts(a, b, condition, rows, method, **options), outside)
+        return doubted(by_counts(a, b, condition, rows, method, **options), outside, unsteady)
     if any(one.dtype.kind not in "biuf" for one in (future, *others)):
         raise InputError(f"estimator {method!r} takes numbers, not texts")
     series_of = [np.asarray(one, np.float64) for one in (future, *others)]
@@ -86,5 +88,5 @@ def information(
     ]
     c = np.hstack([np.empty((windows, 0)), *embedded[2:]])
     if method == "ksg":
-        return doubted(by_neighbours(embedded[0], embedded[1], c, rows, k, **options), outside)
-    return doubted(by_regression(embedded[0], embedded[1], c, rows, method, **options), outside)
+        return doubted(by_neighbours(embedded[0], embedded[1], c, rows, k, **options), outside, unsteady)
+    return doubted(by_regression(embedded[0], embedded[1], c, rows, method, **options), outside, unsteady)

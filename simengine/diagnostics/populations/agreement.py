@@ -7,7 +7,7 @@ categories TU are 110 or 011 and TDU are 101 (1: filled). A is 1 where all share
 categories evenly, and -1 where two halves sit at both ends.
 
 A is linear in the shares as long as their order stays, and bends where two of them are equal: the error is that of 400
-tables drawn from the shares, the bias that they show is taken off, and with it the value may pass 1. Valid from 150
+tables drawn from the shares, the bias that they show is taken off, and with it the value may pass -1 or 1. Valid from 150
 opinions on for up to 15 categories and from ten a category on for more (``few_samples``).
 """
 
@@ -128,8 +128,9 @@ def ordinal_agreement_from_counts(counts: Any, *, seed: int = 0) -> Estimate:
     # Of a bend the tables see as much as they are biased.
     error = math.hypot(float(again.std(ddof=1)), bias)
     null = _even_null(n, size)
+    centre = min(max(plain - bias, -1.0), 1.0)
     return Estimate(
-        plain - bias, error, normal_interval(plain - bias, error, -1.0, 1.0), *null, n, "1", "van der Eijk", flags,
+        plain - bias, error, normal_interval(centre, error, -1.0, 1.0), *null, n, "1", "van der Eijk", flags,
         EVEN, {"categories": size, "bias": bias, "plain": plain},
     )  # fmt: skip
 

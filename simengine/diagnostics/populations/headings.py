@@ -32,6 +32,9 @@ ISOTROPIC = "independent agents that face all ways alike"
 BINS_OF_ANGLE = 16
 BINS_OF_SPHERE = (6, 8)
 
+MOST_TURNED = 4.0 * math.pi
+"""Angles beyond two turns are taken for degrees, and refused."""
+
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def angle_bins(x: Floats, y: Floats, bins: int) -> Counts:
@@ -93,6 +96,11 @@ def heading_vectors(headings: Any, data: Any, dim: Any, components: str | None) 
         raise InputError(
             f"headings has {blocks.arrays[0].shape[-1]} components; expected an angle, or a vector of two or three"
         )
+    if blocks.arrays[0].shape[-1] == 1 and (largest := float(np.abs(blocks.arrays[0]).max())) > MOST_TURNED:
+        raise InputError(
+            f"headings has angles up to {largest:g}; expected radians within two turns: numpy.deg2rad(headings) of"
+            " degrees, numpy.mod(headings, 2 * numpy.pi) of turns that add up"
+        )
     return blocks
 
 
@@ -127,7 +135,7 @@ def heading_entropy(
     Parameters
     ----------
     headings
-        Angles in radians, shape (n,); or vectors, not of any set length, shape (n, 2), (n, 3) or (..., n, 3); or with
+        Angles in radians, within two turns, shape (n,); or vectors, not of any set length, shape (n, 2), (n, 3) or (..., n, 3); or with
         names, see :mod:`simengine.diagnostics.samples`.
     bins
         Number of angles, 16 by default; in three dimensions (bins of the cosine, bins of the azimuth), (6, 8) by
@@ -187,7 +195,7 @@ def heading_excess_from_counts(
     highest = float(base.details["highest"])
     value = highest - float(base.value)
     return replace(
-        base, value=value, interval=normal_interval(value, base.standard_error, 0.0),
+        base, value=value, interval=normal_interval(max(value, 0.0), base.standard_error, 0.0),
         null_mean=highest - float(base.null_mean),
     ).to(unit)  # fmt: skip
 

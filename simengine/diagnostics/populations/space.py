@@ -173,11 +173,12 @@ def batty_entropy(counts: Any, areas: Any, *, unit: str = "nat") -> Estimate:
     error = _error(p, n, np.where(counts > 0, np.log(area / np.maximum(p, 1e-300)), 0.0))
     again = drawn(even, n, _DRAWS)
     null = np.asarray(entropy_from_counts(again, states=counts.size).value) + again / n @ np.log(area)
+    most = math.log(area.sum())
     return replace(
-        base, value=value, standard_error=error, interval=normal_interval(value, error, highest=math.log(area.sum())),
+        base, value=value, standard_error=error, interval=normal_interval(min(value, most), error, highest=most),
         null_mean=float(null.mean()), null_sd=float(null.std(ddof=1)), method="batty",
         null="independent agents, spread evenly over the whole area",
-        details={"zones": counts.size, "highest": math.log(area.sum())},
+        details={"zones": counts.size, "highest": most},
     ).to(unit)  # fmt: skip
 
 

@@ -138,11 +138,15 @@ class HeadingSums:
 
 @dataclass(frozen=True)
 class HeadingCounts:
-    """How many agents head into which bin of equal angle or area; the reading is a table and how many stand still."""
+    """How many agents head into which bin of equal angle or area; the reading is a table and how many stand still.
+
+    ``bins`` are those of :func:`~simengine.diagnostics.populations.headings.heading_entropy`; without ``dimensions``
+    the field's vectors say whether they lie in a plane.
+    """
 
     field: str
-    zones: int
-    bins: int
+    dimensions: int | None
+    bins: Any
 
     partial = True
     lasting = False
@@ -156,7 +160,14 @@ class HeadingCounts:
 
     def described(self) -> Mapping[str, Any]:
         """Return the field and its bins."""
-        return {"counts_of": f"{self.field} in {self.zones} zones of {self.bins} bins of equal area"}
+        from simengine.diagnostics.populations.headings import heading_shape
+
+        said = [
+            f"{bins} bins of equal angle" if dimensions == 2 else f"{zones} zones of {bins} bins of equal area"
+            for dimensions in ((2, 3) if self.dimensions is None else (self.dimensions,))
+            for zones, bins in (heading_shape(dimensions, self.bins),)
+        ]
+        return {"counts_of": f"{self.field} in {' or '.join(said)}"}
 
     def begin(self) -> Kept:
         """Nobody counted."""
@@ -164,10 +175,15 @@ class HeadingCounts:
 
     def update(self, state: Kept, view: Any) -> Kept:
         """Count the agents of a view."""
-        from simengine.diagnostics.populations.headings import heading_counts
+        from simengine.diagnostics.populations.headings import heading_counts, heading_shape
 
         vectors = np.ascontiguousarray(_vectors(self.field, view, ordered=True))
-        counts, still = heading_counts(vectors, self.zones, self.bins)
+        components = vectors.shape[1]
+        if self.dimensions not in (None, components):
+            raise ScenarioError(
+                f"{self.field}: its vectors have {components} components; dimensions or bins= say {self.dimensions}"
+            )
+        counts, still = heading_counts(vectors, *heading_shape(components, self.bins))
         return self.merge(state, {"counts": counts, "still": int(still)})
 
     def merge(self, state: Kept, other: Kept) -> Kept:
@@ -230,33 +246,40 @@ def heading_polarization_from_sums(n: int, dimensions: int, sums: NDArray[np.flo
 
 
 def heading_entropy(
-    field: str, *, dimensions: int = 3, bins: Any = None, estimator: str = "grassberger", window: Window = None,
-    name: str = "heading_entropy", unit: str = "nat", when: When = None,
+    field: str, *, dimensions: int | None = None, bins: Any = None, estimator: str = "grassberger",
+    window: Window = None, name: str = "heading_entropy", unit: str = "nat", when: When = None,
 ) -> Streamed:  # fmt: skip
     """Stream the entropy of headings in bins of equal angle (2 dimensions) or equal area (3).
 
-    See :func:`~simengine.diagnostics.populations.headings.heading_entropy`, also for ``bins``.
+    See :func:`~simengine.diagnostics.populations.headings.heading_entropy`, also for ``bins``. ``dimensions`` are those
+    of the field; where they are given, a field of others is refused.
     """
     return _headings(field, dimensions, bins, estimator, window, name, unit, when, excess=False)
 
 
 def heading_entropy_excess(
-    field: str, *, dimensions: int = 3, bins: Any = None, estimator: str = "grassberger", window: Window = None,
-    name: str = "heading_entropy_excess", unit: str = "nat", when: When = None,
+    field: str, *, dimensions: int | None = None, bins: Any = None, estimator: str = "grassberger",
+    window: Window = None, name: str = "heading_entropy_excess", unit: str = "nat", when: When = None,
 ) -> Streamed:  # fmt: skip
     """Stream ln K - H of headings in K bins: 0 for isotropic headings, ln K if all head the same way."""
     return _headings(field, dimensions, bins, estimator, window, name, unit, when, excess=True)
 
 
 def _headings(
-    field: str, dimensions: int, bins: Any, estimator: str, window: Window, name: str, unit: str, when: When, *,
-    excess: bool,
+    field: str, dimensions: int | None, bins: Any, estimator: str, window: Window, name: str, unit: str, when: When,
+    *, excess: bool,
 ) -> Streamed:  # fmt: skip
     from simengine.diagnostics.populations.headings import heading_shape
 
     declared.a_vector(field)
     declared.counted_by(estimator)
-    zones, angles = heading_shape(declared.whole(dimensions, "dimensions", 2, 3), bins)
+    if dimensions is not None:
+        dimensions = declared.whole(dimensions, "dimensions", 2, 3)
+    elif bins is not None:
+        dimensions = 3 if np.ndim(bins) else 2
+    if dimensions is not None:
+        heading_shape(dimensions, bins)
+    state = HeadingCounts(field, dimensions, tuple(bins) if np.ndim(bins) else bins)
 
     def answer(table: Table, view: Any) -> Estimate:
         from simengine.diagnostics.populations import headings
@@ -266,6 +289,5 @@ def _headings(
 
     long_name = "entropy of headings" if not excess else "entropy of headings below its maximum"
     return streamed(
-        name, HeadingCounts(field, zones, angles), window, answer, unit, long_name, True, {"estimator": estimator},
-        when,
+        name, state, window, answer, unit, long_name, True, {"estimator": estimator}, when,
     )  # fmt: skip
