@@ -101,11 +101,11 @@ def test_wealth_exchanged_by_hand_equals_the_first_step_of_a_run() -> None:
 
 
 def test_the_voters_functions_run_in_plain_python() -> None:
-    agents, acc = Bunch(opinion=np.array([0, 1])), Bunch(heard=0)
+    agents, acc = Bunch(opinion=np.array([0, 1]), stubborn=np.array([False, True])), Bunch(heard=0)
     Voter.listen(0, 1, agents, acc)
-    new = Bunch(opinion=agents.opinion.copy())
-    Voter.follow(0, new, acc)
-    assert new.opinion.tolist() == [1, 1]
+    assert Voter.follow(0, agents, Voter(), acc, None) == 1
+    Voter.listen(1, 0, agents, acc)
+    assert Voter.follow(1, agents, Voter(), acc, None) == 1
 
 
 def test_a_synchronous_flock_flown_by_hand_equals_a_step_of_a_run() -> None:
