@@ -29,14 +29,14 @@ TEN = [
     streaming.heading_polarization("agents.heading"),
     *(streaming.entropy(one) for one in HEADING),
     *(streaming.entropy(one) for one in PLACE),
-    streaming.effective_number(HEADING[0]),
-    streaming.change(PLACE[0]),
-    streaming.polarization(HEADING[2]),
+    streaming.effective_opinions(HEADING[0]),
+    streaming.drift(PLACE[0]),
+    streaming.opinion_polarization(HEADING[2]),
 ]
 
 COSTLIER = [
     streaming.mutual_information(HEADING[0], HEADING[1]),
-    streaming.information_storage(HEADING[2], window=20),
+    streaming.active_information_storage(HEADING[2], window=20),
     streaming.heading_entropy("agents.heading"),
     streaming.differential_entropy("agents.heading.0", "agents.heading.1", sample=1000),
 ]

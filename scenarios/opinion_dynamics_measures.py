@@ -81,7 +81,7 @@ MEASURES = [
     mean_opinion,
     streaming.variance("agents.opinion", range=(0.0, 1.0)),
     streaming.entropy(OPINION),
-    streaming.polarization(OPINION),
+    streaming.opinion_polarization(OPINION),
     streaming.community_disagreement(OPINION, COMMUNITY),
     clusters,
     along_edges,

@@ -185,7 +185,7 @@ class ModuleWriter:
 
     def _segments(self, steps: list[Step]) -> list[list[emit.Function] | HostPhase | Share]:
         """Cut the step where a policy is asked, and where shards tell one another something."""
-        stops = self.scenario.declaration.stops
+        stops = self.scenario.stops
         if self.cut == "regions":
             self.not_in_regions = check_regions(
                 steps, stops, self.populations, self.scenario.declaration.relations.values()
@@ -254,7 +254,7 @@ class ModuleWriter:
         )
 
     def _assemble(self, segments: list[list[emit.Function] | HostPhase | Share]) -> Plan:
-        stops = list(self.scenario.declaration.stops)
+        stops = list(self.scenario.stops)
         tail = Lines()
         plan_segments: list[tuple[str, Names] | HostPhase | Share] = []
         compiled = [number for number, segment in enumerate(segments) if isinstance(segment, list)]
@@ -443,6 +443,7 @@ def write_module(
     key = (
         parallel, host_decisions, cut, tuple(sorted(writer.static.items())),
         tuple(phase.name for phase in writer.phases), tuple(writer.choices.values()),
+        tuple(stop.reason for stop in scenario.stops),
     )  # fmt: skip
     plans = _written.setdefault(type(scenario), {})
     if key not in plans or not plans[key].surroundings.current:

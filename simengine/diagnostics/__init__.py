@@ -65,7 +65,7 @@ _HOME: dict[str, tuple[str, ...]] = {
     "populations.policies": (
         "action_entropy", "action_information", "belief_entropy", "policy_diversity", "policy_entropy",
     ),
-    "populations.space": ("batty_entropy", "karlstrom_ceccato_entropy", "spatial_entropy"),
+    "populations.space": ("batty_entropy", "grid_neighbours", "karlstrom_ceccato_entropy", "spatial_entropy"),
     "populations.von_neumann": ("von_neumann_entropy",),
 }  # fmt: skip
 """The public names by the module that holds them."""

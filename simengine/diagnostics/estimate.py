@@ -101,6 +101,10 @@ class Estimate:
         """The value."""
         return float(self.value)
 
+    def __format__(self, spec: str) -> str:
+        """The value by a format, or without one all of the estimate."""
+        return format(float(self), spec) if spec else str(self)
+
     def __getitem__(self, index: Any) -> Estimate:
         """One of several estimates, or some of them."""
         if not self.shape:
@@ -114,7 +118,7 @@ class Estimate:
     def to(self, unit: str) -> Estimate:
         """Return the same estimate in nats or bits; ``details`` stay in nats."""
         have, _, rest = self.unit.partition("/")
-        if unit not in (NAT, BIT) or have not in (NAT, BIT):
+        if not isinstance(unit, str) or unit not in (NAT, BIT) or have not in (NAT, BIT):
             raise InputError(f"an estimate in {self.unit!r} cannot be given in {unit!r}; allowed: nat and bit")
         if have == unit:
             return self

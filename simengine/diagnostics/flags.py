@@ -12,7 +12,7 @@ FLAGS: Mapping[str, str] = MappingProxyType(
         "many_states": "there are nearly as many parameters as samples (degrees of freedom above a tenth of them)",
         "table_overflow": "there are more different states than the table may hold; the rarest are left out",
         "constant": "a variable does not vary",
-        "ties": "values are repeated, as continuous values never are",
+        "ties": "values are repeated, as continuous ones never are: cast whole numbers to int, or use bins=",
         "atoms": "part of the values sit on a few exact values (saturated opinions, zeros), another part does not",
         "high_dimension": "too many dimensions for nearest neighbours; the value is too small",
         "heavy_tails": "a few values lie very far out; ranks are used where the quantity allows it",

@@ -82,7 +82,8 @@ def entropy(
         Samples, see :mod:`~simengine.diagnostics.samples`; a vector's components count together.
     estimator
         Of labels, counts and bins: one of :func:`~simengine.diagnostics.counts.entropies.entropy_from_counts`. Of
-        numbers: "kozachenko-leonenko" or "gaussian". By default as the table above says.
+        numbers: "kozachenko-leonenko" or "gaussian". By default as the table of its module,
+        :mod:`simengine.diagnostics.information`, says.
     unit
         "nat" or "bit".
     data, dim, components
@@ -152,7 +153,7 @@ def mutual_information(
     estimator
         Of labels: one of :func:`~simengine.diagnostics.counts.entropies.entropy_from_counts`. Of numbers: "ksg-1",
         "ksg-2" (Kraskov et al. 2004), "gao" (2017), "atom-aware", "gaussian", "copula". Of numbers and labels:
-        "ross" (2014). By default as the table above says.
+        "ross" (2014). By default as the table of :mod:`simengine.diagnostics.information` says.
     unit
         "nat" or "bit".
     data, dim, components

@@ -33,6 +33,9 @@ LARGEST = 1e70
 MOST_COUNTED = 2**53
 """The most samples that counts may add up to: floats hold whole numbers exactly up to here."""
 
+TO_COUNT = "give whole numbers, or labels made of them by simengine.diagnostics.binned"
+"""What to do about numbers with fractions, for functions without bins of their own."""
+
 COMPONENTS = re.compile(r"axis(_\d+)?")
 """The dims along which run files keep the components of vectors."""
 
@@ -168,7 +171,10 @@ def _variable(name: str, data: Any) -> xarray.DataArray:
     except (OSError, ValueError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{path} cannot be opened: {error}") from None
+        if path.is_dir():
+            raise InputError(f"{path} is a folder; give data=simengine.open({str(path)!r})") from None
+        reason = "there is no such file" if not path.exists() else "it is no run file"
+        raise InputError(f"{path} cannot be opened: {reason}") from None
 
 
 def _named(dataset: xarray.Dataset, name: str, what: str) -> xarray.DataArray:
@@ -202,11 +208,13 @@ def _aligned(
         # Samples are paired by their coordinates, not by their places.
         xarray.align(*read, join="exact")
         arranged = [parts(one, word) for one, word in zip(read, words, strict=True)]
-        broadcast = xarray.align(*arranged, join="exact")
+        # A scalar and a vector have different numbers of components.
+        broadcast = xarray.align(*arranged, join="exact", exclude={"_component"})
     except InputError:
         raise
     except ValueError as error:
-        raise InputError(f"{' and '.join(words)} do not fit together: {error}".split("\n")[0]) from None
+        said = str(error).split("\n")[0].replace(" with join='exact'", "")
+        raise InputError(f"{' and '.join(words)} do not fit together: {said}") from None
     batch: list[Hashable] = []
     for array in broadcast:
         batch += [dim for dim in array.dims[:-2] if dim not in batch]
@@ -325,9 +333,11 @@ def checked_values(array: Any, word: str, discrete: bool | None = None) -> Array
         bad = ~(np.abs(array) < np.float64(LARGEST))
         if bad.any():
             place = tuple(int(one) for one in np.argwhere(bad)[0])
-            raise InputError(f"{word} holds {array[place]} at {place}; expected finite numbers below {LARGEST:g}")
+            shown_place = place[0] if array.ndim == 1 or (array.ndim == 2 and array.shape[1] == 1) else place
+            limit = f" below {LARGEST:g}" if np.isfinite(array[place]) else ""
+            raise InputError(f"{word} holds {array[place]} at {shown_place}; expected finite numbers{limit}")
     if discrete is True and array.dtype.kind == "f":
-        raise InputError(f"{word} holds fractions where states are counted; give whole numbers, or bins=")
+        raise InputError(f"{word} holds fractions where states are counted; {TO_COUNT}")
     if discrete is False:
         if array.dtype.kind not in "biuf":
             raise InputError(f"{word} holds texts; expected numbers")

@@ -25,7 +25,7 @@ LEAST = 0.1
 """Least correlation of neighbours (of two variables: product of theirs) that raises the flag."""
 
 ERRORS = 3.3
-"""Standard errors by which it is to differ from 0; 0.1 % of independent series do, of rare labels up to 0.4 %."""
+"""Standard errors by which it is to differ from 0; of independent series 0.1 to 0.3 % do."""
 
 FEWEST = 20
 
@@ -78,8 +78,10 @@ def _of_labels(points: NDArray[Any]) -> Sequence[float]:
     alike = float(share @ share)
     if changes < states or (1.0 - alike) * n < FEWEST_APART:
         return [0.0]
-    # Cohen's kappa of neighbours; its standard deviation over all orders of the labels is at most 1 / sqrt(n).
-    found = [(1.0 - changes / (n - 1) - alike) / (1.0 - alike)]
+    # Cohen's kappa of neighbours, one pair nearer to chance, since few pairs of rare labels are a Poisson variable; its
+    # standard deviation over all orders of the labels is at most 1 / sqrt(n).
+    excess = 1.0 - changes / (n - 1) - alike
+    found = [math.copysign(max(abs(excess) - 1.0 / n, 0.0), excess) / (1.0 - alike)]
     if states > 2 and points.shape[1] == 1 and points.dtype.kind in "biu":
         found.append(_lag_one((np.cumsum(counts) - 0.5 * counts)[codes]))
     return found

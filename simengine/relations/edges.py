@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from simengine.errors import InputError, nearest
 from simengine.relations.graph_files import GraphFile, read
+from simengine.relations.graphs import KINDS
 
 if TYPE_CHECKING:
     from simengine.relations.network import Network
@@ -105,7 +106,12 @@ def _parts(given: Any, network: Network, what: str) -> tuple[Any, Any, Mapping[s
     if given is None:
         raise InputError(f"{what} is nothing; it is {FORMS}")
     if isinstance(given, str | Path):
-        given = read(given)
+        if given in KINDS:
+            raise InputError(f"{what} is the name of a kind of graph; graphs.make({given!r}, n, seed) makes one")
+        try:
+            given = read(given)
+        except InputError as error:
+            raise InputError(f"{what}: {error}") from None
     if isinstance(given, GraphFile):
         return _from_graph_file(given, network, what)
     if _is_networkx(given):
@@ -230,4 +236,7 @@ def _values(given: Any, name: str, edges: int, network: Network, what: str) -> A
     if bad.size:
         kind = "whole" if declared.dtype is int else "finite"
         raise InputError(f"{what}: {name} of edge {bad[0]} is {found[bad[0]]}; it holds {kind} numbers")
+    beyond = np.flatnonzero(declared.outside(found))
+    if beyond.size:
+        raise InputError(f"{what}: {name} of edge {beyond[0]} is {found[beyond[0]]:g}; allowed is {declared.bounds}")
     return found.astype(declared.numpy_dtype)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from simengine.errors import ScenarioError, nearest
@@ -37,10 +37,11 @@ class Neighbours(Relation):
         starts, seen = scope.edges(self.network, f"{self.way}_starts"), scope.edges(self.network, f"{self.way}_seen")
         # Of their own type: unsigned numbers and numbers with a sign make floats when they are added.
         code.line("row = np.int64(me)")
-        with code.block(f"for place in range({starts}[row], {starts}[row + 1]):"):
-            code.line(f"other = np.int64({seen}[place])")
+        # Unsigned, because numba lets signed indices count from the end, which costs a comparison for each.
+        with code.block(f"for place in range(np.uint64({starts}[row]), np.uint64({starts}[row + 1])):"):
+            code.line(f"other = np.int64(np.uint32({seen}[place]))")
             if self.network.fields:
-                code.line(f"edge = np.int64({scope.edges(self.network, f'{self.way}_edge')}[place])")
+                code.line(f"edge = np.int64(np.uint32({scope.edges(self.network, f'{self.way}_edge')}[place]))")
             body()
 
 
@@ -109,7 +110,7 @@ class Network(Neighbours):
                 raise ScenarioError(f"Network({name}=...): a value of edges is field(float) or field(int)")
             if hasattr(type(self), name) or name in {"source", "target", "network", "way", "fields", "graph", "count"}:
                 raise ScenarioError(f"Network({name}=...): the name is taken by the network itself; choose another")
-            self.fields[name] = Field(declared.dtype, declared.unit, declared.long_name, declared.default, name=name)
+            self.fields[name] = replace(declared, name=name)
         self.source = self.target = source
         self.graph, self.directed = graph, bool(directed)
         self.way: Way = (sees or "out") if directed else "both"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any
 
 from simengine.errors import InputError, ScenarioError
@@ -106,8 +107,9 @@ class Window(Relation):
                 code.line(f"sums_{name}, unit_{name} = {scope.imports(MODULE, 'prefix_sums')}(part_{name})")
             else:
                 code.line(f"sums_{name} = {scope.imports(MODULE, 'prefix_counts')}(part_{name})")
-        with body.each_agent(code, parallel):
-            self._window(code, scope)
+        with self._each_place(code, scope, parallel) if self._in_order else body.each_agent(code, parallel):
+            if not self._in_order:
+                self._window(code, scope)
             for name, kind in parts.items():
                 if kind == "float64":
                     between = scope.imports(MODULE, "sum_between")
@@ -117,6 +119,24 @@ class Window(Relation):
                     code.line(f"acc_{name} = {between}(sums_{name}, first, past, mine)")
             body.hand_over(code)
         return True
+
+    def _each_place(self, code: Code, scope: Scope, parallel: bool) -> ExitStack:
+        """Open the loop over those who look in the order of their values, whose windows lie near one another."""
+        chunks, living = scope.chunks(), scope.living(self.target)
+        stack = ExitStack()
+        stack.enter_context(code.block(f"for chunk in {'prange' if parallel else 'range'}({chunks}):"))
+        bounds = f"np.uint64(chunk * {living} // {chunks}), np.uint64((chunk + 1) * {living} // {chunks})"
+        stack.enter_context(code.block(f"for place in range({bounds}):"))
+        code.line(f"me = np.uint64({scope.work(self, 'sequence')}[place])")
+        if scope.shared_out:
+            acting = scope.acting(self.source)
+            with code.block(f"if me < np.uint64({acting}[0]) or me >= np.uint64({acting}[1]):"):
+                code.line("continue")
+        code.line("first, past, mine = np.int64(0), np.int64(0), np.int64(-1)")
+        with code.block(f"if place < np.uint64({scope.own(self, 'numbers')}):"):
+            low, high = scope.work(self, "low"), scope.work(self, "high")
+            code.line(f"first, past, mine = {low}[place], {high}[place], np.int64(place)")
+        return stack
 
     def _window(self, code: Code, scope: Scope) -> None:
         """Set ``first``, ``past`` and ``mine``, the place of ``me`` among them or -1."""

@@ -22,7 +22,7 @@ from simengine.relations.space import Space, cell_order
 from simengine.runs.networks import lay
 from simengine.runs.packing import pack, unpack
 from simengine.runs.start import Start, apply
-from simengine.runs.view import NamedDraws, PopulationView, View, check_state, fill_start, named
+from simengine.runs.view import NamedDraws, PopulationView, View, check_state, fill_connected, fill_start, named
 from simengine.scenario.observables import Observable
 from simengine.scenario.phases import Decision, Gather, Update
 from simengine.scenario.scenario import Scenario, active
@@ -63,6 +63,10 @@ class Engine:
             apply(scenario, self.state, start)
         check_state(self.state, "start")
         lay(scenario, self.state, seed, {} if start is None else start.edges)
+        if fill_connected(scenario, self.state, seed):
+            if start is not None:
+                apply(scenario, self.state, start)
+            check_state(self.state, "start")
         self.agents = sum(population.living for population in self.state.populations.values())
         self.threads = threads if threads is not None else default_threads(self.agents)
         policies = policies or {}
@@ -74,12 +78,8 @@ class Engine:
         if again is not None and (policies or part or again.policies or again.part or again.threads != self.threads):
             again = None
         self._bind(scenario, "start", None if again is None else again.kernel)
-        self._stops = scenario.declaration.stops
-        self._host_stops = [(n, stop) for n, stop in enumerate(self._stops) if isinstance(stop, When)]
         self.stop_reason: str | None = next((stop.reason for stop in self._stops if self.holds(stop)), None)
         if part is not None:
-            # Conditions on one moment need everybody; whoever drives the shards looks at them.
-            self._host_stops = []
             part.begin(self)
 
     def _kernel(self) -> Kernel:
@@ -100,6 +100,9 @@ class Engine:
     def _bind(self, scenario: Scenario, what: str, after: Kernel | None = None) -> None:
         """Compile the step for these parameters, and let the present state fit them."""
         self.scenario = scenario
+        self._stops = scenario.stops
+        # Conditions on one moment need everybody; whoever drives shards looks at them.
+        self._host_stops = [stop for stop in self._stops if isinstance(stop, When) and self.part is None]
         if after is not None and after.begin_again(scenario, self.seed):
             self.kernel = after
         else:
@@ -128,7 +131,7 @@ class Engine:
             self.step = self.kernel.advance(self.step, goal - self.step)
             if self.kernel.stopped_by is not None:
                 self.stop_reason = self._stops[self.kernel.stopped_by].reason
-            for _, stop in self._host_stops:
+            for stop in self._host_stops:
                 if self.stop_reason is None and self.holds(stop):
                     self.stop_reason = stop.reason
         return self.step

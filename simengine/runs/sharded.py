@@ -84,7 +84,6 @@ class ShardedEngine:
     ) -> None:  # fmt: skip
         self.scenario, self.seed, self.step = recipe.scenario, recipe.seed, 0
         self.policies, self.threads, self.hosts, self._recipe = recipe.policies, threads, hosts, recipe
-        self._stops = [stop for stop in recipe.scenario.declaration.stops if isinstance(stop, When)]
         self._edits = (-1, 0)
         self._cut, self._in_regions = cut, cut == "regions"
         self._told = {"shards": hosts.number, "shards_cut_into": cut, "shards_cut_because": reason or None}
@@ -100,6 +99,11 @@ class ShardedEngine:
         self.stop_reason: str | None = self._ask("reason_to_stop")[0]
         for stop in self._stops:
             self._hear(stop)
+
+    @property
+    def _stops(self) -> list[When]:
+        """Conditions on one moment, which need everybody."""
+        return [stop for stop in self.scenario.stops if isinstance(stop, When)]
 
     @property
     def surroundings(self) -> Globals:

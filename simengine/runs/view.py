@@ -188,6 +188,17 @@ def fill_start(scenario: Scenario, state: State, seed: int) -> None:
     scenario.start(**chosen(_wanted(scenario.start), offered, f"{type(scenario).__name__}.start"))
 
 
+def fill_connected(scenario: Scenario, state: State, seed: int) -> bool:
+    """Call the scenario's ``connected``, which sees the networks too; whether it has one."""
+    if type(scenario).connected is Scenario.connected:
+        return False
+    offered: dict[str, Any] = {name: NetworkView(found) for name, found in state.networks.items()}
+    offered |= {name: PopulationView(found, writable=True) for name, found in state.populations.items()}
+    offered["draw"] = NamedDraws(seed, state, "connected")
+    scenario.connected(**chosen(_wanted(scenario.connected), offered, f"{type(scenario).__name__}.connected"))
+    return True
+
+
 _wanted_by: WeakKeyDictionary[Any, tuple[str, ...]] = WeakKeyDictionary()
 
 
@@ -211,6 +222,11 @@ def check_state(state: State, what: str) -> None:
             if declared.dtype is float and not np.isfinite(values).all():
                 agent = int(np.argwhere(~np.isfinite(values))[0][1])
                 raise InputError(f"{what}: {name}.{field_name} of agent {agent} is not a finite number")
+            beyond = declared.outside(values)
+            if beyond.any():
+                agent = int(np.argwhere(beyond)[0][1])
+                found = f"{what}: {name}.{field_name} of agent {agent} is {values[0, agent]:g}"
+                raise InputError(f"{found}; allowed is {declared.bounds}")
             if declared.unit_length and values.size:
                 length = np.sqrt((values**2).sum(axis=0))
                 if not (length > 0).all():

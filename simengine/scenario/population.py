@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
 from typing import Any
 
@@ -33,6 +33,24 @@ class Field:
     unit_length: bool = False
     name: str = ""
     names_agents: bool = False
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def bounds(self) -> str:
+        """The bounds in words, for instance ``0 <= value <= 1``; empty when there are none."""
+        left = "" if self.low is None else f"{self.low:.15g} <= "
+        right = "" if self.high is None else f" <= {self.high:.15g}"
+        return f"{left}value{right}" if left or right else ""
+
+    def outside(self, values: Any) -> Any:
+        """Where values are beyond the bounds."""
+        beyond = np.zeros(np.shape(values), bool)
+        if self.low is not None:
+            beyond |= values < self.low
+        if self.high is not None:
+            beyond |= values > self.high
+        return beyond
 
     @property
     def numpy_dtype(self) -> np.dtype[Any]:
@@ -45,11 +63,22 @@ class Field:
         return max(self.components, 1)
 
 
-def field(dtype: type = float, *, unit: str = "1", long_name: str = "", default: Any = 0) -> Any:
-    """Declare a scalar field of type ``float``, ``int`` or ``bool``."""
+def field(
+    dtype: type = float, *, unit: str = "1", long_name: str = "", default: Any = 0, low: float | None = None,
+    high: float | None = None,
+) -> Any:  # fmt: skip
+    """Declare a scalar field of type ``float``, ``int`` or ``bool``.
+
+    ``low`` and ``high`` are inclusive bounds of values that come from outside the phases: from ``start``, a start state
+    or an intervention, and of a network's edges. What phases write is theirs.
+    """
     if dtype not in FIELD_TYPES:
         raise ScenarioError(f"a field is float, int or bool, not {dtype!r}")
-    return Field(dtype, unit, long_name, default)
+    if dtype is bool and not (low is None and high is None):
+        raise ScenarioError("a field of truth values has no bounds")
+    if low is not None and high is not None and not low <= high:
+        raise ScenarioError(f"field(low={low}, high={high}): low is at most high")
+    return Field(dtype, unit, long_name, default, low=low, high=high)
 
 
 def vector(components: int, *, unit: str = "1", long_name: str = "", unit_length: bool = False) -> Any:
@@ -118,23 +147,7 @@ def population(size: str | int, capacity: str | int | None = None, dim: str = ""
     for name, declared in fields.items():
         if not isinstance(declared, Field):
             raise ScenarioError(f"{name}: declare it with field(), vector() or reference(), not {declared!r}")
-        if name in {
-            "alive",
-            "ids",
-            "size",
-            "capacity",
-            "fields",
-            "name",
-            "dim",
-            "inboxes",
-            "dynamic",
-            "bind",
-            "tally",
-            "unordered",
-        }:
+        if name in TAKEN:
             raise ScenarioError(f"field name {name!r} is taken by the population itself; choose another")
-        named[name] = Field(
-            declared.dtype, declared.unit, declared.long_name, declared.default, declared.components,
-            declared.reference, declared.unit_length, name, declared.names_agents,
-        )  # fmt: skip
+        named[name] = replace(declared, name=name)
     return Population(size, capacity, named, dim)

@@ -98,6 +98,13 @@ class Scenario:
     def start(self, **populations: Any) -> None:
         """Fill the populations; override with the populations' names and ``draw`` as arguments."""
 
+    def connected(self, **populations: Any) -> None:
+        """Set what follows from the networks, or refuse them; override with populations and networks by name.
+
+        Called once, after ``start``, when the edges are there: those of the scenario, or the user's own. Values of a
+        start state given to the run come first.
+        """
+
     def derived(self) -> Mapping[str, float]:
         """Numbers that follow from the parameters, for use in phases as ``p.name``; computed once a run."""
         return {}
@@ -156,6 +163,11 @@ class Scenario:
         return tuple(o for o in self.declaration.observables if observables.applies(o.observable, self.values))
 
     @property
+    def stops(self) -> tuple[stop.Stop, ...]:
+        """The stop conditions that count for these parameter values."""
+        return tuple(one for one in self.declaration.stops if observables.holds(one.when, self.values))
+
+    @property
     def dt(self) -> float:
         """Model time per step."""
         return float(self.values[self.time_step]) if isinstance(self.time_step, str) else float(self.time_step)
@@ -190,6 +202,10 @@ def _declare(cls: type[Scenario]) -> Declaration:
     for label, value in namespace.items():
         if isinstance(value, stop.KINDS) and value not in stops:
             raise ScenarioError(f"{cls.__name__}.{label} is a stop condition that nothing uses; write stop = {label}")
+    for condition in stops:
+        for name in condition.when:
+            if name not in declared.parameters:
+                raise ScenarioError(f"{cls.__name__}.stop: when= of {condition.reason} names no parameter {name!r}")
     called: set[str] = set()
     for phase in phases.values():
         if phase.name in called:

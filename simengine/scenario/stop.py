@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from functools import cached_property
-from typing import Any
+from typing import Any, overload
 
 from simengine.errors import ScenarioError
 from simengine.scenario.population import FieldReference, Population
@@ -18,6 +19,7 @@ class Unchanged:
 
     field: FieldReference
     within: float
+    when: Mapping[str, Any] = dataclass_field(default_factory=dict, hash=False)
 
     @property
     def reason(self) -> str:
@@ -30,6 +32,7 @@ class Consensus:
     """All living agents hold the same value."""
 
     field: FieldReference
+    when: Mapping[str, Any] = dataclass_field(default_factory=dict, hash=False)
 
     @property
     def reason(self) -> str:
@@ -42,6 +45,7 @@ class Extinct:
     """Nobody of the population lives."""
 
     population: Population
+    when: Mapping[str, Any] = dataclass_field(default_factory=dict, hash=False)
 
     @property
     def reason(self) -> str:
@@ -54,6 +58,7 @@ class When:
     """A function of the scenario's populations (numpy, like an observable's) returned true."""
 
     function: Callable[..., Any]
+    when: Mapping[str, Any] = dataclass_field(default_factory=dict, hash=False)
 
     @property
     def reason(self) -> str:
@@ -74,35 +79,53 @@ class When:
 Stop = Unchanged | Consensus | Extinct | When
 
 
-def unchanged(field: FieldReference, *, within: float = 0.0) -> Unchanged:
-    """Stop when no agent's value of ``field`` changed by more than ``within`` in a step."""
+def unchanged(field: FieldReference, *, within: float = 0.0, when: Mapping[str, Any] | None = None) -> Unchanged:
+    """Stop when no agent's value of ``field`` changed by more than ``within`` in a step.
+
+    ``when``, here and in the other conditions, limits it to runs whose parameters have the given values.
+    """
     if not isinstance(field, FieldReference):
         raise ScenarioError("unchanged() takes a field, as in unchanged(agents.opinion, within=1e-12)")
     if not within >= 0:
         raise ScenarioError(f"unchanged(within=...) is not negative, got {within}")
-    return Unchanged(field, within)
+    return Unchanged(field, within, when or {})
 
 
-def consensus(field: FieldReference) -> Consensus:
+def consensus(field: FieldReference, *, when: Mapping[str, Any] | None = None) -> Consensus:
     """Stop when all living agents hold the same value of ``field``."""
     if not isinstance(field, FieldReference) or field.field.components:
         raise ScenarioError("consensus() takes a scalar field, as in consensus(agents.opinion)")
-    return Consensus(field)
+    return Consensus(field, when or {})
 
 
-def extinct(population: Population) -> Extinct:
+def extinct(population: Population, *, when: Mapping[str, Any] | None = None) -> Extinct:
     """Stop when nobody of ``population`` lives."""
     if not isinstance(population, Population):
         raise ScenarioError("extinct() takes a population, as in extinct(agents)")
-    return Extinct(population)
+    return Extinct(population, when or {})
 
 
-def stop_when(function: Callable[..., Any]) -> When:
+@overload
+def stop_when(function: Callable[..., Any], /) -> When: ...
+
+
+@overload
+def stop_when(*, when: Mapping[str, Any]) -> Callable[[Callable[..., Any]], When]: ...
+
+
+def stop_when(function: Callable[..., Any] | None = None, *, when: Mapping[str, Any] | None = None) -> Any:
     """Stop when ``function(agents, p, step)`` (arguments by name, numpy arrays) returns true.
 
-    It is called after every step, so the run returns from compiled code each time.
+    It is called after every step, so the run returns from compiled code each time. ``@stop_when`` and
+    ``@stop_when(when={"noise": 0.0})`` are for functions that are nothing else.
     """
-    stop = When(function)
+    if function is None:
+        return lambda found: _checked_when(found, when)
+    return _checked_when(function, when)
+
+
+def _checked_when(function: Callable[..., Any], when: Mapping[str, Any] | None) -> When:
+    stop = When(function, when or {})
     # What it asks for is read now, so that a wrong one is told where it is declared.
     _ = stop.arguments
     return stop

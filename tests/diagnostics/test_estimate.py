@@ -69,6 +69,11 @@ def test_intervals_are_cut_to_what_is_possible() -> None:
     assert high.tolist()[1] == 1.0
 
 
+def test_an_estimate_is_printed_by_the_format_of_its_value() -> None:
+    assert f"{ONE:.3f}" == f"{float(ONE):.3f}"
+    assert f"{ONE}" == repr(ONE)
+
+
 def test_details_that_are_arrays_belong_to_their_own_estimate() -> None:
     several = stacked([Estimate(float(i), details={"local": np.full(2, i)}) for i in range(3)], (3,))
     assert several[2].details["local"].tolist() == [2, 2]

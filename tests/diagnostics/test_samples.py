@@ -50,6 +50,14 @@ def test_the_components_of_vectors_in_run_files_are_known_and_other_dims_are_a_b
         assert apart.batch == (3, 20)
 
 
+def test_a_scalar_goes_with_a_vector() -> None:
+    opinion = xarray.DataArray(np.arange(6.0).reshape(2, 3), dims=("time", "agent"))
+    place = xarray.DataArray(np.arange(12.0).reshape(2, 3, 2), dims=("time", "agent", "xy"))
+    blocks = samples(opinion, place, dim="agent", components="xy")
+    assert [array.shape for array in blocks.arrays] == [(2, 3, 1), (2, 3, 2)]
+    assert blocks.dims == ("time",)
+
+
 def test_a_series_runs_along_time_and_agents_may_be_pooled(flock: Path) -> None:
     assert series("polarization", data=flock).arrays[0].shape == (1, 5)
     blocks = series("position", data=flock, dim="snapshot_time", pool="agent")
@@ -70,8 +78,9 @@ def test_dims_are_matched_by_name_not_by_place() -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        (lambda: samples([1.0, np.nan]), "data holds nan at"),
-        (lambda: samples([1.0, np.inf]), "data holds inf at"),
+        (lambda: samples([1.0, np.nan]), "data holds nan at 1; expected finite numbers$"),
+        (lambda: samples([1.0, np.inf]), "data holds inf at 1; expected finite numbers$"),
+        (lambda: samples([1.0, 1e80]), "expected finite numbers below 1e"),
         (lambda: samples([1, 2], [1, 2, 3]), "the numbers of samples differ: x 2, y 3"),
         (lambda: samples([]), "data is empty"),
         (lambda: samples(3.0), "data is a single number"),
@@ -79,7 +88,9 @@ def test_dims_are_matched_by_name_not_by_place() -> None:
         (lambda: samples(["a", "b"], discrete=False), "holds texts"),
         (lambda: samples([1 + 2j]), "holds complex128"),
         (lambda: samples("opinion"), "data= must say of which file"),
-        (lambda: samples("opinion", data="nowhere.nc"), "nowhere.nc cannot be opened"),
+        (lambda: samples("opinion", data="nowhere.nc"), "nowhere.nc cannot be opened: there is no such file"),
+        (lambda: samples("opinion", data=__file__), "it is no run file"),
+        (lambda: samples("opinion", data=str(Path(__file__).parent)), "give data=simengine.open"),
         (lambda: samples("opinio", data=xarray.Dataset({"opinion": ("agent", [1.0])})), "did you mean 'opinion'"),
         (lambda: samples(xarray.Dataset({"opinion": ("agent", [1.0])})), "give one of its variables: opinion"),
         (lambda: samples(xarray.DataArray(np.zeros((2, 3)), dims=("agent", "time"))), "dim= must say"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import subprocess
@@ -101,3 +102,9 @@ def test_the_commands_of_the_page_of_sweeps_run_and_so_does_its_file(tmp_path: P
     printed = finished([sys.executable, "-m", "simengine", "sweep", "--config", "wealth.toml"], tmp_path)
     assert "100 of 100 done" in printed
     finished([sys.executable, "-m", "simengine", "resume", "filed"], tmp_path)
+
+
+@pytest.mark.parametrize("module", ["simengine.diagnostics", "simengine.diagnostics.streaming"])
+def test_every_diagnostic_is_on_the_page(module: str) -> None:
+    text = (ROOT / "docs/diagnostics.md").read_text(encoding="utf-8")
+    assert not [name for name in importlib.import_module(module).__all__ if f"`{name}`" not in text]

@@ -355,7 +355,11 @@ def test_weights_come_from_attributes_of_edges_from_matrices_and_from_arrays() -
 
 REFUSED_GRAPHS: dict[str, tuple[Any, dict[str, Any], str]] = {
     "nothing": (None, {}, "is nothing; it is a networkx graph"),
-    "text": ("ring", {}, "is a str; it is a networkx graph"),
+    "kind": ("ring", {}, r"is the name of a kind of graph; graphs.make\('ring', n, seed\) makes one"),
+    "text": ("rings", {}, r"'rings' is not known as a file of a graph"),
+    "out of bounds": (
+        {"source": [0], "target": [1], "w": [-2]}, {"w": field(low=0)}, "w of edge 0 is -2; allowed is 0 <= value"
+    ),
     "a number": (3, {}, "is a int; it is a networkx graph"),
     "triples": ([(0, 1, 2)], {}, r"array of shape \(1, 3\)"),
     "ragged": ([(0, 1), (2,)], {}, "is no graph"),

@@ -27,7 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 from simengine.diagnostics import checks, samples
 from simengine.diagnostics.counts import divergences
 from simengine.diagnostics.dynamics.noncentral import squared_error
-from simengine.diagnostics.estimate import Estimate, checked_unit, choose, flagged, normal_interval
+from simengine.diagnostics.estimate import Estimate, checked_unit, flagged, normal_interval
 from simengine.errors import InputError, nearest
 
 Array = NDArray[np.float64]
@@ -109,7 +109,7 @@ def drift(
         Arrays of shape (..., T); NaN, flagged ``series_end``, in the first ``lag`` periods.
     """
     checked_unit(unit)
-    between = choose(_MEASURES, measure, "drift")
+    between = _MEASURES[checks.one_of(measure, _MEASURES, "drift: measure")]
     lag = checks.whole(lag, "lag")
     tables, dims, coords = _tables(counts, data, dim)
     if lag >= tables.shape[-2]:

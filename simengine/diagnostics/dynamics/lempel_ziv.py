@@ -27,7 +27,7 @@ def lempel_ziv_complexity(
     values: Any, *, normalized: bool = False, shuffles: int = 0, seed: int = 0, bins: Any = None,
     range: tuple[float, float] | None = None, data: Any = None, dim: Dims = None, pool: Dims = None,
 ) -> Estimate:  # fmt: skip
-    """Count the phrases of a sequence; of several realisations the mean, with its standard error and Student's interval.
+    """Count the phrases of a sequence; of realisations the mean, with its standard error and Student's interval.
 
     Parameters
     ----------

@@ -7,8 +7,8 @@ categories TU are 110 or 011 and TDU are 101 (1: filled). A is 1 where all share
 categories evenly, and -1 where two halves sit at both ends.
 
 A is linear in the shares as long as their order stays, and bends where two of them are equal: the error is that of 400
-tables drawn from the shares, the bias that they show is taken off, and with it the value may pass -1 or 1. Valid from 150
-opinions on for up to 15 categories and from ten a category on for more (``few_samples``).
+tables drawn from the shares, the bias that they show is taken off, and with it the value may pass -1 or 1. Valid from
+150 opinions on for up to 15 categories and from ten a category on for more (``few_samples``).
 """
 
 from __future__ import annotations

@@ -96,10 +96,11 @@ def heading_vectors(headings: Any, data: Any, dim: Any, components: str | None) 
         raise InputError(
             f"headings has {blocks.arrays[0].shape[-1]} components; expected an angle, or a vector of two or three"
         )
-    if blocks.arrays[0].shape[-1] == 1 and (largest := float(np.abs(blocks.arrays[0]).max())) > MOST_TURNED:
+    largest = float(np.abs(blocks.arrays[0]).max())
+    if blocks.arrays[0].shape[-1] == 1 and largest > MOST_TURNED:
         raise InputError(
-            f"headings has angles up to {largest:g}; expected radians within two turns: numpy.deg2rad(headings) of"
-            " degrees, numpy.mod(headings, 2 * numpy.pi) of turns that add up"
+            f"headings has angles up to {largest:g}; expected radians within two turns: of degrees"
+            " numpy.deg2rad(headings), of turns that add up numpy.mod(headings, 2 * numpy.pi)"
         )
     return blocks
 
@@ -135,8 +136,8 @@ def heading_entropy(
     Parameters
     ----------
     headings
-        Angles in radians, within two turns, shape (n,); or vectors, not of any set length, shape (n, 2), (n, 3) or (..., n, 3); or with
-        names, see :mod:`simengine.diagnostics.samples`.
+        Angles in radians, within two turns, shape (n,); or vectors, not of any set length, shape (n, 2), (n, 3) or
+        (..., n, 3); or with names, see :mod:`simengine.diagnostics.samples`.
     bins
         Number of angles, 16 by default; in three dimensions (bins of the cosine, bins of the azimuth), (6, 8) by
         default.

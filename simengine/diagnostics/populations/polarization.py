@@ -37,7 +37,7 @@ _TAIL = 0.02
 
 
 def opinion_polarization(
-    opinions: Any, measure: str = "variance", *, alpha: float = 1.0, bins: Any = None, range: Any = None,
+    opinions: Any, measure: str = "pair-difference", *, alpha: float = 1.0, bins: Any = None, range: Any = None,
     states: int | None = None, data: Any = None, dim: Any = None,
 ) -> Estimate:  # fmt: skip
     """Return how polarized opinions are.

@@ -29,7 +29,6 @@ from simengine.scenario.parameters import shown
 
 EVEN = "independent agents, spread evenly over the box"
 
-SCALES = (2, 4, 8, 16)
 _DRAWS = 200
 _MOST_ZONES = 1 << 20
 
@@ -95,10 +94,10 @@ def place_blocks(positions: Any, data: Any, dim: Any, components: str | None) ->
 
 
 def spatial_entropy(
-    positions: Any, low: Any, high: Any, *, cells: int | Sequence[int] = SCALES, estimator: str = "grassberger",
+    positions: Any, low: Any, high: Any, *, cells: int | Sequence[int] = 8, estimator: str = "grassberger",
     unit: str = "nat", data: Any = None, dim: Any = None, components: str | None = None,
 ) -> Estimate:  # fmt: skip
-    """Return the entropy of places in square cells, at several scales.
+    """Return the entropy of places in square cells, at one scale or at several.
 
     Parameters
     ----------

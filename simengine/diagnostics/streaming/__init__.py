@@ -25,8 +25,8 @@ _HOME: dict[str, tuple[str, ...]] = {
     "binning": ("field",),
     "channels": ("effective_channels",),
     "distributions": (
-        "community_disagreement", "dual_total_correlation", "effective_number", "entropy", "mutual_information",
-        "o_information", "polarization", "total_correlation",
+        "community_disagreement", "dual_total_correlation", "effective_opinions", "entropy", "mutual_information",
+        "o_information", "opinion_polarization", "total_correlation",
     ),
     "headings": ("heading_entropy", "heading_entropy_excess", "heading_polarization"),
     "moments": ("bimodality", "early_warning", "gaussian_mutual_information", "variance"),
@@ -36,7 +36,7 @@ _HOME: dict[str, tuple[str, ...]] = {
     "pairwise": ("pairwise_transfer_entropy",),
     "policies": ("action_entropy", "policy_diversity", "policy_entropy"),
     "processes": (
-        "change", "entropy_production", "entropy_rate", "information_storage", "transfer_entropy",
+        "active_information_storage", "drift", "entropy_production", "entropy_rate", "transfer_entropy",
     ),
     "sampled": ("differential_entropy", "neighbour_mutual_information"),
     "space": ("spatial_entropy",),

@@ -65,7 +65,7 @@ def entropy(
     )  # fmt: skip
 
 
-def effective_number(
+def effective_opinions(
     field: Field, *, order: int = 1, window: Window = None, name: str = "", when: When = None
 ) -> Streamed:
     """Stream the number of equally common values that would be as diverse: e^H, or 1 / sum p^2 with ``order=2``."""
@@ -79,12 +79,12 @@ def effective_number(
         return found if table.values is None else without_null(found)
 
     return streamed(
-        declared.named(name, f"{word(binning)}_effective_number"), Counts((binning,)), window, answer, declared.PURE,
+        declared.named(name, f"{word(binning)}_effective_opinions"), Counts((binning,)), window, answer, declared.PURE,
         f"effective number of values of {words(binning)}", True, {"order": order}, when,
     )  # fmt: skip
 
 
-def polarization(
+def opinion_polarization(
     field: Field, *, measure: str = "pair-difference", alpha: float = 1.0, window: Window = None, name: str = "",
     when: When = None,
 ) -> Streamed:  # fmt: skip
@@ -161,19 +161,25 @@ def mutual_information(
     )  # fmt: skip
 
 
-def total_correlation(*fields: Field, **options: Any) -> Streamed:
+def total_correlation(
+    *fields: Field, window: Window = None, name: str = "", unit: str = "nat", when: When = None
+) -> Streamed:
     """Stream the total correlation of several fields of the same agents; options as in `mutual_information`."""
-    return _of_many("total_correlation", fields, **options)
+    return _of_many("total_correlation", fields, window=window, name=name, unit=unit, when=when)
 
 
-def dual_total_correlation(*fields: Field, **options: Any) -> Streamed:
+def dual_total_correlation(
+    *fields: Field, window: Window = None, name: str = "", unit: str = "nat", when: When = None
+) -> Streamed:
     """Stream the dual total correlation of several fields of the same agents."""
-    return _of_many("dual_total_correlation", fields, **options)
+    return _of_many("dual_total_correlation", fields, window=window, name=name, unit=unit, when=when)
 
 
-def o_information(*fields: Field, **options: Any) -> Streamed:
+def o_information(
+    *fields: Field, window: Window = None, name: str = "", unit: str = "nat", when: When = None
+) -> Streamed:
     """Stream the O-information of several fields of the same agents: positive where redundancy prevails."""
-    return _of_many("o_information", fields, **options)
+    return _of_many("o_information", fields, window=window, name=name, unit=unit, when=when)
 
 
 def _of_many(

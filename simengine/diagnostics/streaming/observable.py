@@ -11,7 +11,7 @@ import numpy as np
 
 from simengine.diagnostics.estimate import Estimate
 from simengine.diagnostics.flags import FLAGS
-from simengine.errors import ScenarioError
+from simengine.errors import InputError, ScenarioError
 from simengine.scenario.observables import Output
 from simengine.scenario.parameters import shown
 
@@ -179,7 +179,13 @@ def flags_of(bits: Any) -> tuple[str, ...]:
     """Return the names of the flags whose bits are set: what ``name_flags`` of a run file says at one moment.
 
     A DataArray brings the names of its bits along, as ``flag_meanings``; a bare number is read with those of today.
+    Not-a-number, of a run that has failed, has none.
     """
     names = getattr(bits, "attrs", {}).get("flag_meanings", FLAG_MEANINGS).split()
+    if np.size(bits) != 1:
+        raise InputError(f"flags_of takes the flags of one moment; these are {np.size(bits)}: choose one, as flags[-1]")
+    if np.isnan(bits):
+        # So failed runs of a sweep are marked.
+        return ()
     number = int(bits)
     return tuple(sorted(name for place, name in enumerate(names) if number >> place & 1))

@@ -6,7 +6,11 @@ agents, of the last record or of a window.
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from simengine.diagnostics.estimate import Estimate, flagged
 from simengine.diagnostics.streaming import declared
@@ -19,8 +23,10 @@ from simengine.diagnostics.streaming.states import Table
 
 _RATE = "{}/step"
 
+EVEN = "even, independent"
 
-def information_storage(
+
+def active_information_storage(
     field: Field, *, history: int = 1, estimator: str = "miller-madow", window: Window = ALL, name: str = "",
     unit: str = "nat", when: When = None,
 ) -> Streamed:  # fmt: skip
@@ -33,21 +39,31 @@ def information_storage(
         return outside(mutual_information_from_table(table.counts, estimator=estimator, unit=unit), table)
 
     return _process(
-        field, "information_storage", "active information storage", history, window, answer, name, unit, estimator, when
-    )
+        field, "active_information_storage", "active information storage", history, window, answer, name, unit,
+        estimator, when,
+    )  # fmt: skip
 
 
 def entropy_rate(
     field: Field, *, history: int = 1, estimator: str = "grassberger", window: Window = ALL, name: str = "",
     unit: str = "nat", when: When = None,
 ) -> Streamed:  # fmt: skip
-    """Stream the entropy of an agent's next state given its last ``history`` states."""
+    """Stream the entropy of an agent's next state given its last ``history`` states.
+
+    The null are independent steps to equally likely states, as in
+    :func:`~simengine.diagnostics.dynamics.rate.entropy_rate`.
+    """
     declared.counted_by(estimator)
 
     def answer(table: Table, view: Any) -> Estimate:
         from simengine.diagnostics.counts.information import conditional_entropy_from_table
 
-        return outside(conditional_entropy_from_table(table.counts.T, estimator=estimator, unit=unit), table)
+        found = conditional_entropy_from_table(table.counts.T, estimator=estimator)
+        seen = table.counts > 0
+        free = int(np.count_nonzero(seen)) - int(np.count_nonzero(seen.any(axis=1)))
+        null_sd = math.sqrt(0.5 * free) / found.n if found.n else math.nan
+        found = replace(found, null_mean=math.log(table.counts.shape[1]), null_sd=null_sd, null=EVEN)
+        return outside(found.to(unit), table)
 
     return _process(field, "entropy_rate", "entropy rate", history, window, answer, name, unit, estimator, when)
 
@@ -89,8 +105,11 @@ def transfer_entropy(
     )  # fmt: skip
 
 
-def change(field: Field, *, lag: int = 1, name: str = "", unit: str = "nat", when: When = None) -> Streamed:
-    """Stream the Jensen-Shannon divergence between the distributions of now and of ``lag`` records ago."""
+def drift(field: Field, *, lag: int = 1, name: str = "", unit: str = "nat", when: When = None) -> Streamed:
+    """Stream the Jensen-Shannon divergence between the distributions of now and of ``lag`` records ago.
+
+    See :func:`~simengine.diagnostics.dynamics.change.drift`.
+    """
 
     def answer(tables: Any, view: Any) -> Estimate:
         before, now = tables
@@ -98,10 +117,10 @@ def change(field: Field, *, lag: int = 1, name: str = "", unit: str = "nat", whe
             return Estimate(float("nan"), unit=unit, method="jensen-shannon", flags=flagged("short_series"))
         from simengine.diagnostics.counts.divergences import jensen_shannon
 
-        return jensen_shannon(before.counts, now.counts, unit=unit)
+        return jensen_shannon(before.counts, now.counts, weights="samples", unit=unit)
 
     return streamed(
-        declared.named(name, f"{word(field)}_change"), Changes(as_binning(field), lag), None, answer, unit,
+        declared.named(name, f"{word(field)}_drift"), Changes(as_binning(field), lag), None, answer, unit,
         f"change of the distribution of {words(field)}", True, {}, when,
     )  # fmt: skip
 

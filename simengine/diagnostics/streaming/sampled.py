@@ -7,7 +7,7 @@ from typing import Any
 
 from simengine.diagnostics.estimate import Estimate, flagged
 from simengine.diagnostics.streaming import declared
-from simengine.diagnostics.streaming.binning import as_binning
+from simengine.diagnostics.streaming.binning import Binning, as_binning
 from simengine.diagnostics.streaming.distributions import When, streamed
 from simengine.diagnostics.streaming.observable import Streamed
 from simengine.diagnostics.streaming.states import Sample
@@ -25,6 +25,7 @@ def differential_entropy(
 ) -> Streamed:
     """Stream the differential entropy of fields, jointly, of at most ``sample`` agents (Kozachenko & Leonenko)."""
     _check(sample, k)
+    fields = _plain(fields)
     names = tuple(as_binning(field).field for field in fields)
     own = "_".join(field.split(".", 1)[-1].replace(".", "_") for field in names)
     name = declared.named(name, f"{own}_differential_entropy")
@@ -52,7 +53,7 @@ def neighbour_mutual_information(
     """
     _check(sample, k)
     declared.one_of(estimator, NEIGHBOURS, "estimator")
-    first, second = declared.fields(x, "x"), declared.fields(y, "y")
+    first, second = _plain(declared.fields(x, "x")), _plain(declared.fields(y, "y"))
     own = "_".join(as_binning(field).field.split(".", 1)[-1].replace(".", "_") for field in (*first, *second))
     name = declared.named(name, f"{own}_mutual_information")
 
@@ -71,6 +72,14 @@ def neighbour_mutual_information(
         f"mutual information of {', '.join(first)} and {', '.join(second)}", False, {"estimator": estimator, "k": k},
         when,
     )  # fmt: skip
+
+
+def _plain(fields: tuple[Any, ...]) -> tuple[str, ...]:
+    """Return the names of fields without bins."""
+    for field in fields:
+        if isinstance(field, Binning) and (field.bins is not None or field.states is not None):
+            raise ScenarioError(f"{field.field}: nearest neighbours take numbers as they are, without bins= or states=")
+    return tuple(as_binning(field).field for field in fields)
 
 
 def _check(sample: int, k: int) -> None:

@@ -111,7 +111,7 @@ def test_intervals_of_what_cannot_be_negative_are_cut(kind):
 
 
 def test_a_copula_that_no_correlation_makes_is_flagged():
-    # Uniform noise on a uniform variable: at this level of 1e-4 one of 60 normal pairs is flagged in 1 % of tests.
+    # Uniform noise on a uniform variable: at its level of 1e-4 one of 20 normal pairs is flagged in 0.2 % of tests.
     flagged_pairs, normal_pairs = 0, 0
     for seed in range(20):
         rng = np.random.default_rng(seed)

@@ -59,6 +59,20 @@ def test_where_nothing_changes_values_scatter_about_zero_as_the_null_says():
         assert now.value.std() == pytest.approx(now.null_sd[0], rel=0.25)
 
 
+def test_states_of_another_time_do_not_count():
+    rng = np.random.default_rng(2)
+    later = rng.multinomial(200, BEFORE, size=(REPETITIONS, 9))
+    before = rng.multinomial(200, np.full(50, 0.02), size=(REPETITIONS, 2))
+    counts = np.concatenate([before, np.pad(later, ((0, 0), (0, 0), (0, 43)))], axis=1)
+    for window in (1, 3):
+        for quantity in (novelty, resonance):
+            now, alone = quantity(counts, window=window)[:, 7], quantity(later, window=window)[:, 5]
+            np.testing.assert_allclose(now.value, alone.value, rtol=1e-10, atol=1e-12)
+            np.testing.assert_allclose(now.standard_error, alone.standard_error, rtol=1e-10)
+            # A mean within 4 standard errors.
+            assert abs(now.value.mean()) < 4 * now.null_sd[0] / np.sqrt(REPETITIONS)
+
+
 def test_plug_in_values_are_those_of_the_definition():
     counts = np.random.default_rng(3).poisson(20, (8, 4))
     p = (counts + 0.5) / (counts.sum(axis=1, keepdims=True) + 2.0)

@@ -9,6 +9,8 @@ import pytest
 from coverage_of import coverage_of
 from scipy import special, stats
 
+from simengine.diagnostics.counts.entropies import entropy_from_counts
+from simengine.diagnostics.information import entropy
 from simengine.diagnostics.populations.headings import (
     fisher_entropy,
     heading_counts,
@@ -122,3 +124,17 @@ def test_wrong_shapes_are_told() -> None:
         spatial_entropy([[0.1, 0.2]], 1, 0)
     with pytest.raises(InputError, match="areas"):
         batty_entropy([1, 2], [1.0, 0.0])
+
+
+def test_angles_in_degrees_are_refused():
+    angles = np.random.default_rng(1).normal(1.5, 0.2, 100)
+    assert heading_entropy(angles).value < 1.5
+    with pytest.raises(InputError, match="deg2rad"):
+        heading_entropy(np.rad2deg(angles))
+
+
+def test_intervals_do_not_lie_above_the_highest_value():
+    for found in (entropy_from_counts([25] * 4), entropy_from_counts([25] * 4, estimator="chao-shen"),
+                  batty_entropy([25] * 4, [1] * 4)):  # fmt: skip
+        assert found.interval[0] < found.interval[1] == pytest.approx(math.log(4.0))
+    assert entropy(np.repeat([0, 1, 2, 3], 25)).interval[1] > math.log(4.0)

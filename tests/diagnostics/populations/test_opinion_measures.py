@@ -129,7 +129,7 @@ def test_agreement_has_the_published_values() -> None:
             lambda r: effective_opinions(normal_opinions(r), order=2, bins=EDGES), 1 / (NORMAL**2).sum(),
             id="1 / sum p^2",
         ),
-        pytest.param(lambda r: opinion_polarization(r.normal(0, 0.4, 400)), 0.16, id="variance"),
+        pytest.param(lambda r: opinion_polarization(r.normal(0, 0.4, 400), "variance"), 0.16, id="variance"),
         pytest.param(
             lambda r: opinion_polarization(r.uniform(-1, 1, 400), "pair-difference"), 2 / 3, id="pair difference"
         ),

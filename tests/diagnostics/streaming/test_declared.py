@@ -29,9 +29,9 @@ GOOD: dict[str, tuple[list[Any], dict[str, Any]]] = {
          "total_correlation"), ([BINNED, CAMP], {}),
     ),
     **dict.fromkeys(
-        ("action_entropy", "change", "effective_number", "entropy", "entropy_production", "entropy_rate",
-         "information_storage", "novelty", "pairwise_transfer_entropy", "polarization", "policy_diversity",
-         "policy_entropy", "resonance", "transience"), ([CAMP], {}),
+        ("action_entropy", "active_information_storage", "drift", "effective_opinions", "entropy",
+         "entropy_production", "entropy_rate", "novelty", "opinion_polarization", "pairwise_transfer_entropy",
+         "policy_diversity", "policy_entropy", "resonance", "transience"), ([CAMP], {}),
     ),
     "spatial_entropy": (["agents.p", 0, 1], {}),
     "field": (["agents.op"], {"bins": 3, "range": (0, 1)}),
@@ -94,8 +94,8 @@ def test_what_is_no_field_is_told_at_the_declaration(name: str) -> None:
     [
         (lambda: streaming.entropy(CAMP, estimator="grasberger"), "did you mean 'grassberger'"),
         (lambda: field("agents.op", bins=3, range=(0, 1, 2)), r"range is \(0, 1, 2\); expected \(low, high\)"),
-        (lambda: streaming.information_storage(CAMP, history=2.5), "history is 2.5; expected a whole number"),
-        (lambda: streaming.information_storage(CAMP, history=10**9), "at most 21"),
+        (lambda: streaming.active_information_storage(CAMP, history=2.5), "history is 2.5; expected a whole number"),
+        (lambda: streaming.active_information_storage(CAMP, history=10**9), "at most 21"),
         (lambda: streaming.entropy(CAMP, window=True), "window is True"),
         (lambda: streaming.permutation_entropy("agents.op", order=5, lag=10**12), "lag is 1000000000000"),
         (lambda: streaming.differential_entropy("agents.op", sample=3), "at most 2 neighbours"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import simengine
-from simengine import ScenarioError
+from simengine import InputError, ScenarioError
 from simengine.diagnostics import streaming
 from simengine.diagnostics.counts.divergences import jensen_shannon
 from simengine.diagnostics.counts.entropies import entropy_from_counts
@@ -92,8 +94,15 @@ def transitions(told: xarray.Dataset, first: int, last: int) -> Any:
 def test_quantities_of_transitions_are_those_of_the_stored_agents(told: xarray.Dataset) -> None:
     records = range(2, len(told.time))
     seen = [transitions(told, 0, last + 1) for last in records]
-    assert_recorded(told, "opinion_information_storage", [None, None, *map(mutual_information_from_table, seen)])
-    rates = [conditional_entropy_from_table(one.T) for one in seen]
+    assert_recorded(told, "opinion_active_information_storage", [None, None, *map(mutual_information_from_table, seen)])
+    free = [np.count_nonzero(one) - np.count_nonzero(one.any(axis=1)) for one in seen]
+    rates = [
+        replace(
+            conditional_entropy_from_table(one.T), null_mean=math.log(one.shape[1]),
+            null_sd=math.sqrt(0.5 * free[i]) / one.sum(),
+        )
+        for i, one in enumerate(seen)
+    ]  # fmt: skip
     assert_recorded(told, "opinion_entropy_rate", [None, None, *rates])
     productions = [entropy_production(counts=transitions(told, max(0, last - 5), last + 1)) for last in records]
     assert_recorded(told, "opinion_entropy_production", [None, None, *productions])
@@ -124,17 +133,17 @@ def test_transfer_entropy_along_a_network_is_that_of_the_stored_agents(told: xar
 def test_a_change_is_the_divergence_from_some_records_ago(told: xarray.Dataset) -> None:
     tables = [counts_of(values, -1, 1, 8) for values in told.opinion.values]
     wanted = [None, None, *(jensen_shannon(tables[k - 2], tables[k]) for k in range(2, len(tables)))]
-    assert_recorded(told, "opinion_change", wanted)
-    assert np.isnan(told.opinion_change[:2]).all()
-    assert streaming.flags_of(told.opinion_change_flags[0].item()) == ("short_series",)
+    assert_recorded(told, "opinion_drift", wanted)
+    assert np.isnan(told.opinion_drift[:2]).all()
+    assert streaming.flags_of(told.opinion_drift_flags[0].item()) == ("short_series",)
 
 
 def test_a_last_record_that_comes_early_has_no_past_and_no_change() -> None:
     told = simengine.run(models.Talking, steps=10, every=4, seed=4, progress=False)
     assert told.step.values.tolist() == [0, 4, 8, 10]
-    assert np.isfinite(told.opinion_change[2])
-    assert np.isnan(told.opinion_change[3])
-    assert float(told.opinion_information_storage[3]) == float(told.opinion_information_storage[2])
+    assert np.isfinite(told.opinion_drift[2])
+    assert np.isnan(told.opinion_drift[3])
+    assert float(told.opinion_active_information_storage[3]) == float(told.opinion_active_information_storage[2])
 
 
 def test_the_polarization_of_headings_is_the_length_of_their_mean(told: xarray.Dataset) -> None:
@@ -155,12 +164,12 @@ def test_values_beyond_the_range_are_counted_at_its_ends_and_flagged(told: xarra
 
 
 def test_the_file_says_what_was_counted_and_how(told: xarray.Dataset) -> None:
-    said = told.opinion_information_storage.attrs
+    said = told.opinion_active_information_storage.attrs
     assert said["units"] == "nat/step"
     assert said["window"] == "all"
     assert said["counts_of"] == "agents.opinion in 4 equal bins from -1 to 1"
     assert said["merge_class"].startswith("A: ")
-    flags = told.opinion_information_storage_flags.attrs
+    flags = told.opinion_active_information_storage_flags.attrs
     assert len(flags["flag_masks"]) == len(flags["flag_meanings"].split())
 
 
@@ -196,7 +205,7 @@ def test_agents_are_found_again_by_their_ids_while_others_are_born_and_die() -> 
             total[int(before[one]), int(after[one])] += 1
     assert (told.agents_alive[1:].values != told.agents_alive[:-1].values).any()
     wanted = mutual_information_from_table(total)
-    assert float(told.mood_information_storage[-1]) == pytest.approx(float(wanted.value), abs=1e-12)
+    assert float(told.mood_active_information_storage[-1]) == pytest.approx(float(wanted.value), abs=1e-12)
 
 
 class Part:
@@ -256,9 +265,9 @@ def test_states_of_agents_seen_apart_are_those_of_all_together(seed: int, parts:
         (lambda: field("agents.opinion", bins=4, range=(0, 1), states=3), "not both"),
         (lambda: field("agents.opinion", bins=3, range=(1, 0)), "range is 1 to 0; it must rise"),
         (lambda: streaming.entropy(field("agents.camp", states=3), window=0), "window is 0"),
-        (lambda: streaming.polarization(field("agents.opinion")), "needs bins="),
+        (lambda: streaming.opinion_polarization(field("agents.opinion")), "needs bins="),
         (lambda: streaming.mutual_information(field("agents.a"), field("others.b")), "fields of one population"),
-        (lambda: streaming.information_storage(field("agents.camp", states=3), history=0), "history is 0"),
+        (lambda: streaming.active_information_storage(field("agents.camp", states=3), history=0), "history is 0"),
         (lambda: streaming.entropy(field("agents.camp", states=3), name="a b"), "expected a word"),
     ],
 )
@@ -304,7 +313,7 @@ def test_too_few_agents_for_their_neighbours_give_no_value_and_do_not_stop_the_r
 
 def test_polarization_of_a_field_without_bins_is_refused() -> None:
     with pytest.raises(ScenarioError, match="needs bins"):
-        streaming.polarization("agents.opinion")
+        streaming.opinion_polarization("agents.opinion")
 
 
 def test_sums_of_headings_have_room_for_any_number_of_agents() -> None:
@@ -317,3 +326,29 @@ def test_sums_of_headings_have_room_for_any_number_of_agents() -> None:
         state = states.merge(state, state)
     found = heading_polarization_from_sums(*states.close(state, None))
     assert (found.n, found.value, found.standard_error) == (1 << 25, 1.0, 0.0)
+
+
+@pytest.mark.parametrize(("dimensions", "bins"), [(2, 16), (3, 48)])
+def test_headings_have_the_dimensions_of_their_field(dimensions: int, bins: int) -> None:
+    vectors = np.random.default_rng(1).standard_normal((100, dimensions))
+    view = SimpleNamespace(populations={"agents": SimpleNamespace(heading=vectors)})
+    state = streaming.heading_entropy("agents.heading").state
+    assert state.close(state.update(state.begin(), view), view).counts.size == bins
+    for wrong in (
+        streaming.heading_entropy("agents.heading", dimensions=5 - dimensions),
+        streaming.heading_entropy("agents.heading", bins=8 if dimensions == 3 else (4, 4)),
+    ):
+        with pytest.raises(ScenarioError, match=f"have {dimensions} components"):
+            wrong.state.update(wrong.state.begin(), view)
+
+
+def test_flags_of_a_failed_run_are_none_and_those_of_a_whole_variable_refused() -> None:
+    assert streaming.flags_of(np.nan) == ()
+    with pytest.raises(InputError, match="of one moment"):
+        streaming.flags_of(xarray.DataArray([1, 2]))
+
+
+def test_nearest_neighbours_take_fields_without_bins() -> None:
+    with pytest.raises(ScenarioError, match="without bins="):
+        streaming.differential_entropy(field("agents.opinion", bins=8, range=(-1, 1)))
+    assert streaming.differential_entropy(field("agents.opinion")).name == "opinion_differential_entropy"
