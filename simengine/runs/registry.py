@@ -81,6 +81,9 @@ def _registered() -> dict[str, list[EntryPoint]]:
 def _load_installed(name: str) -> type[Scenario]:
     known = _registered()
     if name not in known:
+        inside = [other for other, entries in known.items() if entries[0].module.rpartition(".")[2] == name]
+        if inside:
+            raise InputError(f"{name} holds several scenarios; name one: {', '.join(inside)}")
         hint = nearest(name, known) or f"; installed: {', '.join(known) or 'none'}"
         raise InputError(f"unknown scenario {shown(name)}{hint} (a file is given as its path, ending in .py)")
     values = [entry.value for entry in known[name]]

@@ -129,3 +129,10 @@ def test_one_name_for_two_scenarios_is_refused_but_the_same_twice_is_not(entries
     entries.append(entry("school", "math:pi"))
     with pytest.raises(InputError, match="'school' is registered more than once: math:pi, simengine"):
         registry.find("school")
+
+
+def test_the_name_of_a_file_of_several_scenarios_says_which_it_holds() -> None:
+    with pytest.raises(
+        InputError, match=r"opinion_dynamics holds several scenarios; name one: deffuant_weisbuch, degroot"
+    ):
+        registry.find("opinion_dynamics")
