@@ -45,5 +45,8 @@ def _cut(text: str, length: int) -> str:
 
 def nearest(name: str, allowed: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the allowed name most like ``name``, or an empty string."""
-    match = difflib.get_close_matches(name, list(allowed), n=1, cutoff=0.5)
+    names = list(allowed)
+    plain = {one.lower(): one for one in names}
+    match = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    match = match or [plain[one] for one in difflib.get_close_matches(name.lower(), plain, n=1, cutoff=0.5)]
     return f"; did you mean {match[0]!r}?" if match else ""

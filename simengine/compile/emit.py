@@ -66,7 +66,7 @@ def argument_expressions(
         elif argument.kind == "key":
             expressions.append(names.draw_key(me.name, argument.name))
         elif argument.kind == "edge":
-            expressions.append(f"{names.edges_of(argument.owner, f'field_{argument.name}')}[edge]")
+            expressions.append(f"{names.edges_of(argument.owner, f'{argument.at}_field_{argument.name}')}[edge]")
         elif argument.kind in {"offset", "direction"}:
             expressions.append(f"{argument.kind}_{argument.name}")
         else:

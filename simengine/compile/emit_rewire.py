@@ -93,3 +93,8 @@ def place_neighbours(code: Lines, names: Names, network: Network, way: Way) -> N
     else:
         place = names.imports("simengine.arrays.graph", "place_neighbours")
         code.line(f"{place}({edges}, {order}, {way != 'in'}, {way != 'out'}, {lists})")
+    starts, edge = names.edges(network, f"{way}_starts"), names.edges(network, f"{way}_edge")
+    for name in network.fields:
+        seen, row = names.edges(network, f"{way}_field_{name}"), names.edges(network, f"field_{name}")
+        with code.block(f"for place in range({starts}[{starts}.shape[0] - 1]):"):
+            code.line(f"{seen}[place] = {row}[{edge}[place]]")

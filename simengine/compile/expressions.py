@@ -22,7 +22,7 @@ from simengine.compile.syntax import (
     static_value,
 )
 from simengine.errors import ScenarioError, nearest
-from simengine.relations.network import network_of
+from simengine.relations.network import neighbours_of
 from simengine.scenario.phases import Gather, Phase
 from simengine.scenario.population import Field, Population
 
@@ -261,13 +261,13 @@ class Expressions(ast.NodeTransformer):
         return ast.copy_location(ast.Name(argument.variable, node.ctx), node)  # type: ignore[attr-defined]
 
     def edge_value(self, node: ast.Attribute, name: str) -> ast.expr:
-        network = network_of(self.phase.relation) if isinstance(self.phase, Gather) else None
-        fields = {} if network is None else network.fields
-        if network is None or name not in fields:
+        along = neighbours_of(self.phase.relation) if isinstance(self.phase, Gather) else None
+        fields = {} if along is None else along.network.fields
+        if along is None or name not in fields:
             self.fail(node, f"edges have no field {name!r}{nearest(name, fields)}")
         if not isinstance(node.ctx, ast.Load):
             self.fail(node, f"edge.{name} is read-only here; a rewire phase sets it with edges.add")
-        return ast.copy_location(self.need(Argument("edge", name, owner=network.name)), node)
+        return ast.copy_location(self.need(Argument("edge", name, owner=along.network.name, at=along.way)), node)
 
     def checked_component(self, owner: str, declared: Field, component: int | None, node: ast.AST) -> int:
         if (component is None) != (declared.components == 0):

@@ -13,8 +13,8 @@ class Argument:
     """One thing a lowered function asks for.
 
     ``kind``: ``me``, ``other``, ``id``, ``other_id``, ``step``, ``distance``, ``offset`` and ``direction`` (``name`` is
-    the axis), ``edge`` (the field ``name`` of the edge to other, in the network ``owner``), ``parameter``,
-    ``accumulator``, ``key`` (of a named draw), ``ids`` (of ``owner``), ``field`` (of ``owner`` at ``at``: ``me``,
+    the axis), ``edge`` (the field ``name`` of the edge to other, in the network ``owner``, seen the way ``at``),
+    ``parameter``, ``accumulator``, ``key`` (of a named draw), ``ids`` (of ``owner``), ``field`` (of ``owner`` at ``at``: ``me``,
     ``other`` or the whole ``array``).
     """
 

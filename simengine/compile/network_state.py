@@ -21,8 +21,9 @@ class NetworkState:
 
     ``population`` is the state of the agents that they join. `array` gives what compiled code uses, by name:
     ``source``, ``target`` and ``field_...`` by edge, ``floats`` and ``wholes`` (all fields of a type, by row and edge),
-    ``..._defaults``, ``count`` (how many edges there are), and for each way of seeing ``out_starts``, ``out_seen`` and
-    ``out_edge`` (the neighbours of a slot, by ascending id, and the edges to them).
+    ``..._defaults``, ``count`` (how many edges there are), and for each way of seeing ``out_starts``, ``out_seen``,
+    ``out_edge`` and ``out_field_...`` (the neighbours of a slot, by ascending id, the edges to them, and their fields:
+    copies in the order in which a gather reads them).
     """
 
     def __init__(self, network: Network, population: Any) -> None:
@@ -60,6 +61,8 @@ class NetworkState:
         self._arrays[f"{way}_starts"] = np.zeros(self.population.capacity + 1, np.int64)
         self._arrays[f"{way}_seen"] = np.empty(room, np.int32)
         self._arrays[f"{way}_edge"] = np.empty(room if self.network.fields else 0, np.int32)
+        for name, field in self.network.fields.items():
+            self._arrays[f"{way}_field_{name}"] = np.empty(room, field.numpy_dtype)
 
     def _row(self, name: str) -> Array:
         table = "floats" if self.network.fields[name].dtype is float else "wholes"
@@ -101,6 +104,9 @@ class NetworkState:
             else:
                 forward, back = way != "in", way != "out"
                 graph.place_neighbours(source, target, len(self), slot_of, forward, back, starts, seen, edge)
+            listed = int(starts[-1])
+            for name in self.network.fields:
+                self._arrays[f"{way}_field_{name}"][:listed] = self._row(name)[edge[:listed]]
 
     def values(self, name: str) -> Array:
         """``source``, ``target`` or a field of all edges, in canonical order."""

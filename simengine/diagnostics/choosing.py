@@ -220,6 +220,9 @@ def _seen(points: Array, name: str) -> str:
         size,
         f"{100 * held:.0f} % on exact values" if held else "",
         f"{100 * repeated:.0f} % repeated" if repeated and not held else "",
+        "whole: astype(int) makes them labels, to be counted"
+        if repeated and (numbers == np.floor(numbers)).all()
+        else "",
         "some very far out" if margins.heavy_tailed(numbers) else "",
         "constant" if not margins.varying(numbers).shape[1] else "",
     ]

@@ -236,7 +236,8 @@ def _values(given: Any, name: str, edges: int, network: Network, what: str) -> A
     if bad.size:
         kind = "whole" if declared.dtype is int else "finite"
         raise InputError(f"{what}: {name} of edge {bad[0]} is {found[bad[0]]}; it holds {kind} numbers")
-    beyond = np.flatnonzero(declared.outside(found))
+    # The default may lie beyond: there it says that no value was given.
+    beyond = np.flatnonzero(declared.outside(found) & (found != declared.default))
     if beyond.size:
         raise InputError(f"{what}: {name} of edge {beyond[0]} is {found[beyond[0]]:g}; allowed is {declared.bounds}")
     return found.astype(declared.numpy_dtype)

@@ -15,7 +15,7 @@ A graph of one's own is given to a run, as a file or as any object that a networ
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -77,6 +77,12 @@ def make(kind: str, n: int, seed: int = 0, *, mean_degree: float = 10.0, rewirin
         raise InputError(f"{kind} with {n} nodes has about {expected:.3g} edges; there is room for {MOST_EDGES:.3g}")
     source, target = MAKERS[kind](n, np.random.Generator(np.random.PCG64(seed)), mean_degree, rewiring)
     return {"source": source, "target": target}
+
+
+def both_ways(edges: Mapping[str, Any]) -> dict[str, Array]:
+    """Return the edges of a directed graph: each of these there and back, with the same values."""
+    ends = {"source": ("source", "target"), "target": ("target", "source")}
+    return {name: np.concatenate([edges[part] for part in ends.get(name, (name, name))]) for name in edges}
 
 
 def _complete(n: int, _: Any, __: float, ___: float) -> Ends:

@@ -41,7 +41,8 @@ class Neighbours(Relation):
         with code.block(f"for place in range(np.uint64({starts}[row]), np.uint64({starts}[row + 1])):"):
             code.line(f"other = np.int64(np.uint32({seen}[place]))")
             if self.network.fields:
-                code.line(f"edge = np.int64(np.uint32({scope.edges(self.network, f'{self.way}_edge')}[place]))")
+                # Fields of edges lie in the order in which neighbours are visited.
+                code.line("edge = np.int64(place)")
             body()
 
 
@@ -158,11 +159,17 @@ class Reversed(Neighbours):
         self.gives = network.gives
 
 
-def network_of(relation: Relation) -> Network | None:
-    """The network that a relation, or the inner one of a composition, looks over."""
+def neighbours_of(relation: Relation) -> Neighbours | None:
+    """The network, and the way, in which a relation, or the inner one of a composition, looks."""
     inner: Relation | None = relation
     while inner is not None:
         if isinstance(inner, Neighbours):
-            return inner.network
+            return inner
         inner = getattr(inner, "within", None)
     return None
+
+
+def network_of(relation: Relation) -> Network | None:
+    """The network that a relation, or the inner one of a composition, looks over."""
+    found = neighbours_of(relation)
+    return None if found is None else found.network

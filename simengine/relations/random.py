@@ -7,7 +7,7 @@ from typing import Any
 
 from simengine.errors import InputError, ScenarioError
 from simengine.relations.base import Body, Code, Relation, Scope, resolve_number
-from simengine.relations.network import EdgeReference, network_of
+from simengine.relations.network import EdgeReference, neighbours_of, network_of
 from simengine.scenario.population import FieldReference, Population
 
 
@@ -116,7 +116,9 @@ class Random(Relation):
         code.line("pool_size = 0")
         weight = ""
         if isinstance(self.weight, EdgeReference):
-            weight = f"{scope.edges(self.weight.network, f'field_{self.weight.field.name}')}[edge]"
+            along = neighbours_of(self)
+            assert along is not None
+            weight = f"{scope.edges(along.network, f'{along.way}_field_{self.weight.field.name}')}[edge]"
         elif self.weight is not None:
             weight = f"{scope.field(self.weight)}[other]"
 

@@ -139,3 +139,9 @@ def test_wrong_input_is_named_in_one_line(call, said):
         call()
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_whole_numbers_kept_as_floats_are_advised_to_be_labels():
+    counts = np.random.default_rng(1).poisson(50, 500)
+    assert "astype(int)" in repr(recommend(counts.astype(float)))
+    assert "astype(int)" not in repr(recommend(counts))

@@ -125,3 +125,15 @@ def test_what_cannot_be_a_graph_is_told_in_one_line(arguments: dict, message: st
     with pytest.raises(InputError, match=message) as caught:
         graphs.make(**arguments)
     assert "\n" not in str(caught.value)
+
+
+def test_edges_both_ways_are_there_and_back_with_the_same_values() -> None:
+    found = graphs.both_ways({"source": [0, 1], "target": [1, 2], "weight": [0.5, 2.0]})
+    pairs = zip(found["source"].tolist(), found["target"].tolist(), strict=True)
+    assert dict(zip(pairs, found["weight"].tolist(), strict=True)) == {
+        (0, 1): 0.5, (1, 2): 2.0, (1, 0): 0.5, (2, 1): 2.0
+    }  # fmt: skip
+    once = graphs.make("small_world", 20, 1, mean_degree=4)
+    graph = networkx.Graph(zip(*once.values(), strict=True)).to_directed()
+    assert set(zip(*graphs.both_ways(once).values(), strict=True)) == set(graph.edges)
+    assert len(graphs.both_ways({"source": (), "target": ()})["source"]) == 0

@@ -230,7 +230,7 @@ def test_drawn_linear_thresholds_are_above_0_and_even() -> None:
     assert thresholds.min() > 0.0
     assert thresholds.max() <= 1.0
     # Four standard errors of the mean of uniform numbers: error rate 6e-5.
-    assert float(run.mean_threshold[0]) == pytest.approx(0.5, abs=4 / np.sqrt(12 * 5000))
+    assert float(thresholds.mean()) == pytest.approx(0.5, abs=4 / np.sqrt(12 * 5000))
 
 
 def test_more_seeds_or_likelier_edges_never_reach_fewer() -> None:

@@ -9,13 +9,7 @@ import pytest
 
 import simengine
 from simengine import graphs, testing
-from simengine.scenarios.contagion import (
-    Granovetter,
-    IndependentCascade,
-    LinearThreshold,
-    WattsCascade,
-    most_connected,
-)
+from simengine.scenarios.contagion import Granovetter, IndependentCascade, LinearThreshold, WattsCascade
 
 PAIR = {"source": [0], "target": [1]}
 CASCADES = (WattsCascade, IndependentCascade, LinearThreshold)
@@ -24,31 +18,38 @@ CASCADES = (WattsCascade, IndependentCascade, LinearThreshold)
 @pytest.mark.parametrize(
     ("scenario", "given", "message"),
     [
-        (Granovetter, {"start": {"threshold": [0.0, 1.5]}}, "threshold of agent 1 is 1.5; it is from 0 to 1"),
+        (Granovetter, {"start": {"threshold": [0.0, 1.5]}}, "threshold of agent 1 is 1.5; allowed is 0 <= value <= 1"),
         (Granovetter, {"mean": 1.2}, "mean"),
         (Granovetter, {"sd": -0.1}, "sd"),
-        (WattsCascade, {"start": {"threshold": [-0.1, 0.5]}}, "threshold of agent 0 is -0.1; it is from 0 to 1"),
+        (WattsCascade, {"start": {"threshold": [-0.1, 0.5]}}, "agent 0 is -0.1; allowed is 0 <= value <= 1"),
         (WattsCascade, {"threshold": 1.1}, "threshold"),
         (WattsCascade, {"n_agents": 5, "n_seeds": 6}, r"n_seeds \(6\) exceeds n_agents \(5\)"),
         (WattsCascade, {"n_agents": 0}, "n_agents"),
         (WattsCascade, {"start": {"acquaintances": [(0, 1), (1, 1)]}, "n_agents": 2}, "joins agent 1 to itself"),
-        (WattsCascade, {"start": {"active": [0, 2]}}, "active is 0 or 1, not 2"),
-        (Granovetter, {"start": {"active": [0, -1]}}, "active is 0 or 1, not -1"),
+        (WattsCascade, {"start": {"active": [0, 2]}}, "active of agent 1 is 2; allowed is 0 <= value <= 1"),
+        (Granovetter, {"start": {"active": [0, -1]}}, "active of agent 1 is -1; allowed is 0 <= value <= 1"),
         (IndependentCascade, {"probability": 1.5}, "probability"),
         (
             IndependentCascade,
             {"start": {"acquaintances": PAIR | {"probability": [1.2]}}, "n_agents": 2, "probabilities": "edges"},
-            "the probability of edge 0-1 is 1.2",
+            "start: acquaintances: probability of edge 0 is 1.2; allowed is 0 <= value <= 1",
         ),
         (
             IndependentCascade,
             {"start": {"acquaintances": PAIR}, "n_agents": 2, "probabilities": "edges"},
-            "each has a `probability` from 0 to 1",
+            "each of whose edges has a `probability`",
         ),
+        (
+            IndependentCascade,
+            {"start": {"acquaintances": networkx.path_graph(3)}, "n_agents": 3, "probabilities": "edges"},
+            "each of whose edges has a `probability`",
+        ),
+        (IndependentCascade, {"n_agents": 5, "probabilities": "edges"}, "each of whose edges has a `probability`"),
+        (LinearThreshold, {"n_agents": 5, "weights": "edges"}, "each of whose edges has a `weight`"),
         (
             LinearThreshold,
             {"start": {"acquaintances": PAIR | {"weight": [-0.5]}}, "n_agents": 2, "weights": "edges"},
-            "the weight of edge 0-1 is -0.5",
+            "weight of edge 0 is -0.5; allowed is 0 <= value",
         ),
         (
             LinearThreshold,
@@ -56,7 +57,7 @@ CASCADES = (WattsCascade, IndependentCascade, LinearThreshold)
                 "start": {"acquaintances": {"source": [0, 1], "target": [2, 2], "weight": [0.7, 0.4]}},
                 "n_agents": 3, "weights": "edges",
             },
-            "the edges that lead to agent 2 add up to 1.1; they add up to 1 at most",
+            "the edges that lead to agent 2 add up to 1.1, not 1 at most",
         ),
         (LinearThreshold, {"start": {"threshold": [0.5, 1.01]}}, "threshold of agent 1 is 1.01"),
     ],
@@ -100,26 +101,26 @@ def test_edges_come_from_a_file(tmp_path: Path) -> None:
         np.testing.assert_array_equal(runs[0].cascade_size, runs[1].cascade_size)
 
 
-def test_hubs_of_a_graph_of_ones_own_are_named_by_the_user() -> None:
+@pytest.mark.parametrize("scenario", CASCADES)
+def test_hubs_of_a_graph_of_ones_own_are_the_seeds_unless_others_are_given(scenario: type) -> None:
     edges = graphs.make("scale_free", 100, 3, mean_degree=4.0)
-    degree = np.bincount(np.concatenate([edges["source"], edges["target"]]), minlength=100)
-    hubs = most_connected(edges, 100, 5)
-    assert hubs.sum() == 5
-    assert degree[hubs].min() >= degree[~hubs].max()
-    follows = {"source": [0, 0, 1], "target": [1, 2, 2]}
-    np.testing.assert_array_equal(most_connected(follows, 3, 1, directed=True), [True, False, False])
-    both = {
-        name: np.concatenate([edges[name], edges[other]])
-        for name, other in (("source", "target"), ("target", "source"))
-    }
-    start = {"acquaintances": both, "active": hubs}
-    run = simengine.run(IndependentCascade, n_agents=100, seeding="given", start=start, steps=0, progress=False)
-    assert int(run.cascade_size[0]) == 5
-    with pytest.raises(simengine.InputError, match="goes by the graph that is made here"):
-        simengine.run(
-            IndependentCascade, n_agents=100, n_seeds=5, seeding="highest_degree", start={"acquaintances": both},
-            progress=False,
-        )  # fmt: skip
+    given = edges if scenario is WattsCascade else graphs.both_ways(edges)
+    options = {"n_agents": 100, "n_seeds": 5, "seeding": "highest_degree", "steps": 0, "snapshot_every": 1}
+    run = simengine.run(scenario, start={"acquaintances": given}, progress=False, **options)
+    hubs = np.argsort(-np.bincount(np.concatenate([edges["source"], edges["target"]])), kind="stable")[:5]
+    np.testing.assert_array_equal(np.flatnonzero(run.active[0]), np.sort(hubs))
+    others = np.arange(100) == hubs[0]
+    run = simengine.run(scenario, start={"acquaintances": given, "active": others}, progress=False, **options)
+    np.testing.assert_array_equal(run.active[0], others)
+
+
+def test_of_a_directed_graph_the_hubs_are_those_who_persuade_most() -> None:
+    follows = {"source": [0, 0, 1, 1, 1], "target": [3, 2, 0, 2, 3]}
+    run = simengine.run(
+        IndependentCascade, n_agents=4, seeding="highest_degree", start={"acquaintances": follows}, steps=0,
+        snapshot_every=1, progress=False,
+    )  # fmt: skip
+    np.testing.assert_array_equal(run.active[0], [0, 1, 0, 0])
 
 
 def test_the_entropy_of_activity_is_that_of_the_share() -> None:

@@ -201,7 +201,6 @@ def test_seeds_are_as_many_as_asked_for_or_the_most_connected_or_those_given() -
     assert int(drawn.active[0].sum()) == 7
     hubs = simengine.run(WattsCascade, n_seeds=7, seeding="highest_degree", seed=4, **sizes)
     assert int(hubs.active[0].sum()) == 7
-    assert float(hubs.degree_of_active[0]) > 2 * 4.0
     given = np.arange(300) % 100 == 0
     for seeding in ("given", "random"):
         run = simengine.run(WattsCascade, seeding=seeding, start={"active": given}, **sizes)

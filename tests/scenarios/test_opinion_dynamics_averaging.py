@@ -33,11 +33,6 @@ def listening(edges: dict[str, Array], n: int, weight: Any = 1.0, self_weight: f
     return matrix / matrix.sum(axis=1, keepdims=True)
 
 
-def both(edges: dict[str, Array]) -> dict[str, Array]:
-    ends = edges["source"], edges["target"]
-    return {"source": np.concatenate(ends), "target": np.concatenate(ends[::-1])}
-
-
 def influence(matrix: Array) -> Array:
     """The left eigenvector of W for eigenvalue 1, its sum 1."""
     values, vectors = np.linalg.eig(matrix.T)
@@ -47,8 +42,8 @@ def influence(matrix: Array) -> Array:
 
 def test_consensus_on_the_karate_club_weighs_members_by_the_eigenvector() -> None:
     club = graphs.make("karate_club", 34)
-    pi = influence(listening(both(club), 34))
-    degree = np.bincount(both(club)["source"], minlength=34) + 1.0
+    pi = influence(listening(graphs.both_ways(club), 34))
+    degree = np.bincount(graphs.both_ways(club)["source"], minlength=34) + 1.0
     np.testing.assert_allclose(pi, degree / degree.sum(), atol=1e-12)
     member_by_member = [
         settled(DeGroot, n_agents=34, graph="karate_club", start={"opinion": opinion}) for opinion in np.eye(34)
@@ -59,7 +54,7 @@ def test_consensus_on_the_karate_club_weighs_members_by_the_eigenvector() -> Non
 
 def test_consensus_with_weights_of_ones_own_is_that_of_the_eigenvector() -> None:
     rng = np.random.default_rng(3)
-    club = both(graphs.make("karate_club", 34))
+    club = graphs.both_ways(graphs.make("karate_club", 34))
     weight, opinion = rng.uniform(0.1, 3.0, len(club["source"])), rng.random(34)
     pi = influence(listening(club, 34, weight, 0.5))
     found = settled(
@@ -77,7 +72,7 @@ def test_the_error_decays_as_the_second_eigenvalue_to_the_power_of_time() -> Non
     )  # fmt: skip
     second = (1 + 2 * np.cos(2 * np.pi / n)) / 3
     assert second == pytest.approx(
-        np.sort(np.linalg.eigvalsh(listening(both(graphs.make("ring", n, mean_degree=2)), n)))[-2]
+        np.sort(np.linalg.eigvalsh(listening(graphs.both_ways(graphs.make("ring", n, mean_degree=2)), n)))[-2]
     )
     expected = 0.5 + 0.5 * second ** np.arange(41)[:, None] * mode
     np.testing.assert_allclose(run.opinion.values, expected, atol=1e-13)
@@ -124,7 +119,7 @@ def test_who_hears_nobody_keeps_its_opinion() -> None:
 @pytest.mark.parametrize("scenario", [DeGroot, FriedkinJohnsen])
 def test_impossible_weights_and_edges_are_refused_in_one_line(scenario: type) -> None:
     bad = {
-        "weight of edge 1-2 is -0.5; weights are 0 or above": {
+        "start: acquaintances: weight of edge 1 is -0.5; allowed is 0 <= value": {
             "source": [0, 1],
             "target": [1, 2],
             "weight": [1.0, -0.5],
@@ -138,9 +133,14 @@ def test_impossible_weights_and_edges_are_refused_in_one_line(scenario: type) ->
         assert "\n" not in str(caught.value)
 
 
+def test_a_susceptibility_is_a_share() -> None:
+    with pytest.raises(InputError, match=r"susceptibility of agent 1 is 1\.2; allowed is 0 <= value <= 1"):
+        simengine.run(FriedkinJohnsen, steps=2, progress=False, start={"susceptibility": [0.5, 1.2, 0.1]})
+
+
 def test_weights_need_not_add_up_to_one() -> None:
     rng = np.random.default_rng(5)
-    edges = both(graphs.make("random", 40, 1, mean_degree=6))
+    edges = graphs.both_ways(graphs.make("random", 40, 1, mean_degree=6))
     weight, scale = rng.uniform(0.1, 1.0, len(edges["source"])), rng.uniform(0.1, 10.0, 40)
     found = [
         settled(DeGroot, n_agents=40, self_weight=0.0, start={"acquaintances": edges | {"weight": values}})
@@ -233,7 +233,7 @@ def test_the_network_comes_from_a_file_as_well_as_from_a_generator(tmp_path: Pat
 
 def test_opinions_along_edges_are_compared_as_by_hand() -> None:
     run = simengine.run(DeGroot, n_agents=60, mean_degree=4, steps=5, snapshot_every=1, progress=False)
-    edges = both(graphs.make("small_world", 60, 0, mean_degree=4))
+    edges = graphs.both_ways(graphs.make("small_world", 60, 0, mean_degree=4))
     assert len(edges["source"]) == 240
     given = simengine.run(
         DeGroot, n_agents=60, steps=5, snapshot_every=1, progress=False, start={"acquaintances": edges}

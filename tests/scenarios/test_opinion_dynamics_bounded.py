@@ -116,6 +116,14 @@ def test_with_nothing_but_noise_opinions_are_uniform() -> None:
         assert run.attrs["stopped_at"] == 3
 
 
+def test_with_however_little_noise_a_run_goes_on_when_all_agree() -> None:
+    for scenario in (DeffuantWeisbuch, HegselmannKrause):
+        run = simengine.run(
+            scenario, n_agents=10, noise=1e-9, steps=30, start={"opinion": np.full(10, 0.5)}, progress=False
+        )
+        assert run.attrs["stopped_at"] == 30
+
+
 def test_pairs_on_a_network_are_refused() -> None:
     with pytest.raises(InputError, match="pairs anybody with anybody"):
         simengine.run(DeffuantWeisbuch, order="in_pairs", contacts="network", steps=1, progress=False)

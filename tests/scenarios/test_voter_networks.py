@@ -20,12 +20,6 @@ FEW, MANY, RUNS = 4, 16, 250
 N = FEW + MANY
 
 
-class Endless(Voter):
-    """The voter model after consensus, too."""
-
-    stop = ()
-
-
 def two_camps_chain(event: str) -> Array:
     """Transition matrix of an event on the complete bipartite graph: states are (ones among few, ones among many)."""
     chain = np.zeros((FEW + 1, MANY + 1, FEW + 1, MANY + 1))
@@ -180,11 +174,18 @@ def test_noise_holds_opinions_at_the_distribution_of_its_chain() -> None:
     up = (n - held) / n * ((1 - noise) * held / (n - 1) + noise / 2)
     down = held / n * ((1 - noise) * (n - held) / (n - 1) + noise / 2)
     chance = stationary(up, down)
-    run = simengine.run(Endless, n_agents=n, noise=noise, steps=30_000, every=5, seed=5, progress=False)
+    run = simengine.run(Voter, n_agents=n, noise=noise, steps=30_000, every=5, seed=5, progress=False)
+    assert run.attrs["stopped_at"] == 30_000
+    assert {0.0, 1.0} < set(run.share_of_one.values[:-1])
     found = np.bincount(np.round(run.share_of_one.values[200:] * n).astype(int), minlength=n + 1) / 5801
     # Memory of some 1 / noise = 20 sweeps: over 1,400 independent values; half the sum of differences of 21 shares
     # is then about 0.04.
     assert 0.5 * np.abs(found - chance).sum() < 0.08
+
+
+def test_opinions_are_not_negative() -> None:
+    with pytest.raises(InputError, match=r"start: agents\.opinion of agent 1 is -1; allowed is 0 <= value"):
+        simengine.run(Voter, start={"opinion": [0, -1, 1]}, steps=1, progress=False)
 
 
 def test_a_link_needs_a_network() -> None:

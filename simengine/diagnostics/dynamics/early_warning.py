@@ -41,7 +41,7 @@ _HIGHEST = {"autocorrelation": 1.0, "variance": math.inf, "skewness": math.inf, 
 _DETREND = ("none", "linear")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class EarlyWarning:
     """Indicators in rolling windows, and their trends.
 
@@ -69,6 +69,12 @@ class EarlyWarning:
     skewness: Estimate
     flickering: Estimate
     trends: Mapping[str, Estimate]
+
+    def __repr__(self) -> str:
+        if any(one.shape for one in self.trends.values()):
+            return f"<EarlyWarning in {len(self.times)} windows, {', '.join(NAMES)}>"
+        said = ", ".join(f"{name} {float(one.value):+.2f}" for name, one in self.trends.items())
+        return f"<EarlyWarning in {len(self.times)} windows, trends: {said}>"
 
 
 def early_warning(

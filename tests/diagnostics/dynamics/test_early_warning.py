@@ -152,3 +152,9 @@ def test_a_constant_series_has_no_indicators_and_is_flagged():
 def test_bad_options_are_named(options, message):
     with pytest.raises(InputError, match=message):
         early_warning(np.random.default_rng(0).normal(size=100), **options)
+
+
+def test_the_trends_are_printed_and_not_all_windows():
+    found = early_warning(np.random.default_rng(1).standard_normal(100), window=20, surrogates=0)
+    assert repr(found).startswith("<EarlyWarning in ")
+    assert len(repr(found)) < 200
