@@ -8,9 +8,8 @@ Granovetter's they decide afresh in every step. In the other three, the cascades
   Undirected networkx graphs and GraphML or GML files, and the graphs made here, have each edge both ways; edge lists
   are taken as they stand.
 - Seeds are active at the start: ``n_seeds`` of them, drawn evenly (``seeding="random"``) or those who have most
-  neighbours (``"highest_degree"``: to whom most edges lead from them; of equals the lowest ids). With ``"given"``
-  they are those of ``start={"active": ...}``, and without that nobody. `most_connected` names the most connected of a
-  graph of one's own.
+  neighbours (``"highest_degree"``: from whom most edges lead to others; of equals the lowest ids). With ``"given"``
+  nobody is, but those of ``start={"active": ...}``, which comes before any seeding.
 - Who has no neighbours is never persuaded. Agents joined to themselves, edges given twice, thresholds and probabilities
   outside [0, 1] and negative weights are refused.
 - The cascade ends with the first step in which nobody adopts: ``duration`` is the last step in which somebody did,
@@ -24,7 +23,6 @@ decimal number, or computed as one whole number over another, reaches it. What i
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -47,49 +45,29 @@ from simengine import (
     unchanged,
     update,
 )
-from simengine.random.streams import Draws
-from simengine.scenarios.contagion_measures import (
-    ACTIVITY,
-    CASCADE,
-    NOT_YET,
-    cascade_condition,
-    largest_in_weight,
-    mean_probability,
-    mean_threshold,
-    most_connected,
-    nobody_adopts,
-)
+from simengine.scenarios.contagion_measures import ACTIVITY, CASCADE, NOT_YET, cascade_condition, nobody_left_to_adopt
 
-__all__ = [
-    "Granovetter",
-    "IndependentCascade",
-    "LinearThreshold",
-    "WattsCascade",
-    "cascade_condition",
-    "most_connected",
-]
+__all__ = ["Granovetter", "IndependentCascade", "LinearThreshold", "WattsCascade", "cascade_condition"]
 
 Seeding = Literal["random", "highest_degree", "given"]
+NOT_GIVEN = -1.0
+"""Of edges: no probability or weight of their own."""
+ROUNDING = 1e-9
+"""By how much weights that add up to 1 may miss it."""
 
 
-def made(p: Any, draw: Draws) -> Any:
-    """Return the network that the parameters ask for, drawn with the network's own draws."""
-    seed = Draws(draw.seed, "agents", "graph acquaintances", draw.ids).seed_for("graph")
-    return graphs.make(p.graph, p.n_agents, seed, mean_degree=p.mean_degree, rewiring=p.rewiring)
+def made(p: Any, draw: Any) -> Any:
+    """Return the network that the parameters ask for."""
+    return graphs.make(p.graph, p.n_agents, draw.seed_for("graph"), mean_degree=p.mean_degree, rewiring=p.rewiring)
 
 
-def both_ways(edges: Mapping[str, Any]) -> Any:
-    """Return a directed graph with each edge both ways."""
-    source, target = edges["source"], edges["target"]
-    return {"source": np.concatenate([source, target]), "target": np.concatenate([target, source])}
-
-
-def seeds(p: Any, draw: Draws) -> Any:
-    """Return for each agent whether it is active at the start, 0 or 1."""
+def seeds(p: Any, agents: Any, acquaintances: Any, draw: Any) -> Any:
+    """Return for each agent whether it is active at the start."""
     if p.seeding == "highest_degree":
-        return most_connected(made(p, draw), p.n_agents, p.n_seeds)
-    n_seeds = p.n_seeds if p.seeding == "random" else 0
-    return np.isin(draw.ids, draw.permutation("seeds")[:n_seeds])
+        first = np.argsort(-acquaintances.degree, kind="stable")
+    else:
+        first = draw.permutation("seeds")
+    return np.isin(agents.ids, first[: 0 if p.seeding == "given" else p.n_seeds])
 
 
 class Granovetter(Scenario):
@@ -123,8 +101,8 @@ class Granovetter(Scenario):
 
     agents = population(
         size="n_agents",
-        active=field(int, long_name="whether it acts"),
-        threshold=field(long_name="share of active agents at which it acts"),
+        active=field(int, low=0, high=1, long_name="whether it acts"),
+        threshold=field(low=0, high=1, long_name="share of active agents at which it acts"),
     )
     public = population(size=1, dim="public")
 
@@ -147,27 +125,25 @@ class Granovetter(Scenario):
         if agents.active[me] == 1:
             send.acting(0)
 
-    @gather(news, when={"contacts": "well_mixed"}, seen=count())
-    def watch(me, other, public, acc):
+    @gather(news, when={"contacts": "well_mixed"}, people=count(), acting=count())
+    def watch(me, other, public, p, acc):
         """1. See how many act."""
-        acc.seen += public.acting[other]
+        acc.people += p.n_agents
+        acc.acting += public.acting[other]
 
-    @gather(acquaintances, when={"contacts": "network"}, neighbours=count(), acting=count())
+    @gather(acquaintances, when={"contacts": "network"}, neighbours=count(), acting_neighbours=count())
     def look(me, other, agents, acc):
         """1. See how many of the neighbours act."""
         acc.neighbours += 1
-        acc.acting += agents.active[other]
+        acc.acting_neighbours += agents.active[other]
 
     @decision(agents.active, options=("wait", "act"), after=(watch, look))
-    def join(me, agents, acc, p):
+    def join(me, agents, acc):
         """2. Act if they are enough."""
-        if p.contacts == "well_mixed":
-            acting, seen = acc.seen, p.n_agents
-        else:
-            acting, seen = acc.acting, max(acc.neighbours, 1)
-        return 1 if acting / seen >= agents.threshold[me] else 0
+        acting, seen = acc.acting + acc.acting_neighbours, acc.people + acc.neighbours
+        return 1 if acting / max(seen, 1) >= agents.threshold[me] else 0
 
-    observe = [*ACTIVITY, mean_threshold]
+    observe = ACTIVITY
     stop = unchanged(agents.active)
 
 
@@ -201,8 +177,8 @@ class WattsCascade(Scenario):
 
     agents = population(
         size="n_agents",
-        active=field(int, long_name="whether it is active"),
-        threshold=field(long_name="share of neighbours at which it adopts"),
+        active=field(int, low=0, high=1, long_name="whether it is active"),
+        threshold=field(low=0, high=1, long_name="share of neighbours at which it adopts"),
         immune=field(bool, long_name="whether it never adopts"),
         joined=field(int, default=NOT_YET, long_name="step in which it adopted, noted in the next one; before: -1"),
     )
@@ -213,8 +189,7 @@ class WattsCascade(Scenario):
         self.require(self.n_seeds <= self.n_agents, f"n_seeds ({self.n_seeds}) exceeds n_agents ({self.n_agents})")
 
     def start(self, agents: Any, draw: Any) -> None:
-        """Choose seeds and the immune."""
-        agents.active[:] = seeds(self, draw.of(agents))
+        """Give the threshold to all; choose the immune."""
         agents.threshold[:] = self.threshold
         immune = draw.permutation("immune")[: round(self.immune * self.n_agents)]
         agents.immune[:] = np.isin(agents.ids, immune)
@@ -222,6 +197,10 @@ class WattsCascade(Scenario):
     def make_graph(self, agents: Any, draw: Any) -> Any:
         """Make the network."""
         return made(self, draw.of(agents))
+
+    def connected(self, agents: Any, acquaintances: Any, draw: Any) -> None:
+        """Choose seeds."""
+        agents.active[:] = seeds(self, agents, acquaintances, draw)
 
     @update(agents)
     def note(me, agents, new, step):
@@ -248,8 +227,8 @@ class WattsCascade(Scenario):
             return 0
         return 1 if acc.active_neighbours / acc.neighbours >= agents.threshold[me] else 0
 
-    observe = [*CASCADE, mean_threshold]
-    stop = nobody_adopts
+    observe = CASCADE
+    stop = [unchanged(agents.active, when={"spontaneous": 0.0}), nobody_left_to_adopt]
 
 
 class IndependentCascade(Scenario):
@@ -288,22 +267,27 @@ class IndependentCascade(Scenario):
 
     agents = population(
         size="n_agents",
-        active=field(int, long_name="whether it is active"),
+        active=field(int, low=0, high=1, long_name="whether it is active"),
         joined=field(int, default=NOT_YET, long_name="step in which it adopted, noted in the next one; before: -1"),
     )
-    acquaintances = Network(agents, graph="make_graph", directed=True, sees="in", probability=field(default=-1.0))
+    acquaintances = Network(
+        agents, graph="make_graph", directed=True, sees="in", probability=field(default=NOT_GIVEN, low=0, high=1)
+    )
 
     def check(self) -> None:
         """Refuse more seeds than agents."""
         self.require(self.n_seeds <= self.n_agents, f"n_seeds ({self.n_seeds}) exceeds n_agents ({self.n_agents})")
 
-    def start(self, agents: Any, draw: Any) -> None:
-        """Choose seeds."""
-        agents.active[:] = seeds(self, draw.of(agents))
-
     def make_graph(self, agents: Any, draw: Any) -> Any:
         """Make edges both ways."""
-        return both_ways(made(self, draw.of(agents)))
+        return graphs.both_ways(made(self, draw.of(agents)))
+
+    def connected(self, agents: Any, acquaintances: Any, draw: Any) -> None:
+        """Choose seeds; refuse edges without the probability that is asked of them."""
+        agents.active[:] = seeds(self, agents, acquaintances, draw)
+        if self.probabilities == "edges":
+            given = bool((acquaintances.probability != NOT_GIVEN).all())
+            self.require(given, "probabilities='edges' needs acquaintances each of whose edges has a `probability`")
 
     @update(agents)
     def note(me, agents, new, step):
@@ -335,7 +319,7 @@ class IndependentCascade(Scenario):
             probability = p.probability
         return 1 if acc.luck < probability else 0
 
-    observe = [*CASCADE, mean_probability]
+    observe = CASCADE
     stop = unchanged(agents.active)
 
 
@@ -369,24 +353,37 @@ class LinearThreshold(Scenario):
 
     agents = population(
         size="n_agents",
-        active=field(int, long_name="whether it is active"),
-        threshold=field(long_name="sum of weights at which it adopts"),
+        active=field(int, low=0, high=1, long_name="whether it is active"),
+        threshold=field(low=0, high=1, long_name="sum of weights at which it adopts"),
         joined=field(int, default=NOT_YET, long_name="step in which it adopted, noted in the next one; before: -1"),
     )
-    acquaintances = Network(agents, graph="make_graph", directed=True, sees="in", weight=field(default=-1.0))
+    acquaintances = Network(
+        agents, graph="make_graph", directed=True, sees="in", weight=field(default=NOT_GIVEN, low=0)
+    )
 
     def check(self) -> None:
         """Refuse more seeds than agents."""
         self.require(self.n_seeds <= self.n_agents, f"n_seeds ({self.n_seeds}) exceeds n_agents ({self.n_agents})")
 
     def start(self, agents: Any, draw: Any) -> None:
-        """Choose seeds and draw thresholds."""
-        agents.active[:] = seeds(self, draw.of(agents))
+        """Draw thresholds."""
         agents.threshold[:] = 1.0 - draw.uniform("threshold")
 
     def make_graph(self, agents: Any, draw: Any) -> Any:
         """Make edges both ways."""
-        return both_ways(made(self, draw.of(agents)))
+        return graphs.both_ways(made(self, draw.of(agents)))
+
+    def connected(self, agents: Any, acquaintances: Any, draw: Any) -> None:
+        """Choose seeds; refuse weights that are missing, or too much for one agent."""
+        agents.active[:] = seeds(self, agents, acquaintances, draw)
+        if self.weights == "edges":
+            given = bool((acquaintances.weight != NOT_GIVEN).all())
+            self.require(given, "weights='edges' needs acquaintances each of whose edges has a `weight`")
+            sums = np.bincount(acquaintances.target, weights=acquaintances.weight, minlength=len(agents))
+            self.require(
+                sums.max() <= 1.0 + ROUNDING,
+                f"the weights of the edges that lead to agent {sums.argmax()} add up to {sums.max():g}, not 1 at most",
+            )
 
     @update(agents)
     def note(me, agents, new, step):
@@ -413,5 +410,5 @@ class LinearThreshold(Scenario):
             weight = acc.n_active / max(acc.n_in, 1)
         return 1 if weight >= agents.threshold[me] else 0
 
-    observe = [*CASCADE, mean_threshold, largest_in_weight]
+    observe = CASCADE
     stop = unchanged(agents.active)

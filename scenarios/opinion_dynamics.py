@@ -46,7 +46,7 @@ from simengine import (
     unchanged,
     update,
 )
-from simengine.scenarios.opinion_dynamics_measures import MEASURES, settled, weights
+from simengine.scenarios.opinion_dynamics_measures import MEASURES, settled
 from simengine.scenarios.voter import Voter
 
 __all__ = ["DeGroot", "DeffuantWeisbuch", "FriedkinJohnsen", "HegselmannKrause", "Voter"]
@@ -67,12 +67,6 @@ def drawn_share(share: float, agents: Any, draw: Any) -> Any:
 def blocks(agents: Any, number: int) -> Any:
     """Return communities of consecutive ids, as equal as can be."""
     return np.arange(len(agents)) * number // max(len(agents), 1)
-
-
-def both_ways(edges: Mapping[str, Any]) -> Any:
-    """Return a directed graph with each edge both ways."""
-    source, target = edges["source"], edges["target"]
-    return {"source": np.concatenate([source, target]), "target": np.concatenate([target, source])}
 
 
 def made(p: Any, draw: Any) -> Any:
@@ -131,7 +125,7 @@ class DeGroot(Scenario):
     media = population(size="n_media", dim="medium", opinion=field(long_name="opinion"))
     public = population(size=1, dim="public")
 
-    acquaintances = Network(agents, graph="make_graph", directed=True, weight=field(default=1.0))
+    acquaintances = Network(agents, graph="make_graph", directed=True, weight=field(default=1.0, low=0))
 
     def start(self, agents: Any, media: Any, draw: Any) -> None:
         """Give opinions evenly."""
@@ -142,7 +136,7 @@ class DeGroot(Scenario):
 
     def make_graph(self, agents: Any, draw: Any) -> Any:
         """Make edges both ways."""
-        return both_ways(made(self, draw.of(agents)))
+        return graphs.both_ways(made(self, draw.of(agents)))
 
     @gather(acquaintances, when={"contacts": "network"}, heard=total(), weight=total())
     def listen(me, other, edge, agents, acc):
@@ -163,20 +157,19 @@ class DeGroot(Scenario):
     @decision(agents.opinion, after=listen)
     def revise(me, agents, public, acc, p, draw):
         """3. Take the mean."""
-        if p.contacts == "network":
-            heard, weight = acc.heard, acc.weight
-        else:
-            heard, weight = public.said[ALL] - agents.opinion[me], p.n_agents - 1.0
-        heard += p.self_weight * agents.opinion[me] + p.media_weight * public.shown[ALL]
-        weight += p.self_weight + p.media_weight * p.n_media
+        heard = acc.heard + p.self_weight * agents.opinion[me] + p.media_weight * public.shown[ALL]
+        weight = acc.weight + p.self_weight + p.media_weight * p.n_media
+        if p.contacts == "well_mixed":
+            heard += public.said[ALL] - agents.opinion[me]
+            weight += p.n_agents - 1.0
         if agents.stubborn[me] or not weight > 0.0:
             return agents.opinion[me]
         if p.noise > 0.0:
             return heard / weight + draw.normal("noise", 0.0, p.noise)
         return heard / weight
 
-    observe = [*MEASURES, weights]
-    stop = unchanged(agents.opinion, within=1e-12)
+    observe = MEASURES
+    stop = unchanged(agents.opinion, within=1e-12, when={"noise": 0.0})
 
 
 class FriedkinJohnsen(Scenario):
@@ -218,13 +211,13 @@ class FriedkinJohnsen(Scenario):
         size="n_agents",
         opinion=field(long_name="opinion"),
         innate=field(long_name="opinion at the start"),
-        susceptibility=field(long_name="share of what is heard in the opinion"),
+        susceptibility=field(low=0, high=1, long_name="share of what is heard in the opinion"),
         community=field(int, long_name="community"),
     )
     media = population(size="n_media", dim="medium", opinion=field(long_name="opinion"))
     public = population(size=1, dim="public")
 
-    acquaintances = Network(agents, graph="make_graph", directed=True, weight=field(default=1.0))
+    acquaintances = Network(agents, graph="make_graph", directed=True, weight=field(default=1.0, low=0))
 
     def start(self, agents: Any, media: Any, draw: Any) -> None:
         """Give innate opinions evenly, which are the first ones."""
@@ -236,7 +229,7 @@ class FriedkinJohnsen(Scenario):
 
     def make_graph(self, agents: Any, draw: Any) -> Any:
         """Make edges both ways."""
-        return both_ways(made(self, draw.of(agents)))
+        return graphs.both_ways(made(self, draw.of(agents)))
 
     @gather(acquaintances, when={"contacts": "network"}, heard=total(), weight=total())
     def listen(me, other, edge, agents, acc):
@@ -257,20 +250,19 @@ class FriedkinJohnsen(Scenario):
     @decision(agents.opinion, after=listen)
     def revise(me, agents, public, acc, p, draw):
         """Take the mean of what is heard and of the innate opinion."""
-        if p.contacts == "network":
-            heard, weight = acc.heard, acc.weight
-        else:
-            heard, weight = public.said[ALL] - agents.opinion[me], p.n_agents - 1.0
-        heard += p.self_weight * agents.opinion[me] + p.media_weight * public.shown[ALL]
-        weight += p.self_weight + p.media_weight * p.n_media
+        heard = acc.heard + p.self_weight * agents.opinion[me] + p.media_weight * public.shown[ALL]
+        weight = acc.weight + p.self_weight + p.media_weight * p.n_media
+        if p.contacts == "well_mixed":
+            heard += public.said[ALL] - agents.opinion[me]
+            weight += p.n_agents - 1.0
         mean = heard / weight if weight > 0.0 else agents.opinion[me]
         opinion = agents.susceptibility[me] * mean + (1.0 - agents.susceptibility[me]) * agents.innate[me]
         if p.noise > 0.0:
             opinion += draw.normal("noise", 0.0, p.noise)
         return opinion
 
-    observe = [*MEASURES, weights]
-    stop = unchanged(agents.opinion, within=1e-14)
+    observe = MEASURES
+    stop = unchanged(agents.opinion, within=1e-14, when={"noise": 0.0})
 
 
 class DeffuantWeisbuch(Scenario):
@@ -507,12 +499,8 @@ class HegselmannKrause(Scenario):
             return agents.opinion[me]
         if p.noise > 0.0 and draw.chance("changes", p.noise):
             return draw.uniform("new_opinion")
-        if p.contacts == "well_mixed":
-            heard, n = acc.heard, acc.n
-        else:
-            heard, n = acc.heard_next, acc.n_next
-        weight = 1.0 + n + p.media_weight * acc.n_media_heard
-        return (agents.opinion[me] + heard + p.media_weight * acc.shown) / weight
+        weight = 1.0 + acc.n + acc.n_next + p.media_weight * acc.n_media_heard
+        return (agents.opinion[me] + acc.heard + acc.heard_next + p.media_weight * acc.shown) / weight
 
     observe = MEASURES
-    stop = unchanged(agents.opinion, within=1e-12)
+    stop = unchanged(agents.opinion, within=1e-12, when={"noise": 0.0})

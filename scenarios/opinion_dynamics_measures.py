@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from simengine import InputError, Output, observable, stop_when
+from simengine import Output, observable, stop_when
 from simengine.diagnostics import streaming
 from simengine.diagnostics.populations.clusters import cluster_sizes
 
@@ -66,17 +66,6 @@ def along_edges(agents: Any, acquaintances: Any) -> dict[str, float]:
     }
 
 
-@observable(when={"contacts": "network"}, outputs=(Output("total_weight", long_name="weight of all edges"),))
-def weights(acquaintances: Any) -> float:
-    """Refuse negative weights, of which no mean can be made; all else is divided by its sum."""
-    weight = acquaintances.weight
-    if len(weight) and weight.min() < 0.0:
-        worst = int(weight.argmin())
-        ends = f"{acquaintances.source[worst]}-{acquaintances.target[worst]}"
-        raise InputError(f"acquaintances: the weight of edge {ends} is {weight[worst]:g}; weights are 0 or above")
-    return float(weight.sum())
-
-
 MEASURES = [
     mean_opinion,
     streaming.variance("agents.opinion", range=(0.0, 1.0)),
@@ -90,10 +79,10 @@ MEASURES = [
 disagreement of communities the information (nat) that an opinion gives of its holder's community."""
 
 
-@stop_when
+@stop_when(when={"noise": 0.0})
 def settled(agents: Any, acquaintances: Any, p: Any) -> bool:
     """Nobody would move by more than ``p.settled_within`` if it met any of its contacts."""
-    if p.noise > 0.0 or (p.n_media > 0 and p.media_weight > 0.0):
+    if p.n_media > 0 and p.media_weight > 0.0:
         return False
     if p.contacts == "network":
         apart = np.abs(agents.opinion[acquaintances.source] - agents.opinion[acquaintances.target])

@@ -22,8 +22,8 @@ probability n (N - n) / (N (N - 1)) an event on the complete graph. Hence
       (N - 1) [sum_{j=1..n} (N - n) / (N - j) + sum_{j=n+1..N-1} n / j],
 
   or, for large N and in sweeps, T = -(N - 1) [x ln x + (1 - x) ln(1 - x)]. The usual formula has N in place
-  of N - 1: there an agent may draw itself. A run stops at the end of the sweep in which all agreed, also with
-  noise; a subclass with ``stop = ()`` goes on.
+  of N - 1: there an agent may draw itself. A run stops at the end of the sweep in which all agreed; with noise
+  it goes on.
 
 On a network it matters what an event draws first (Suchecki, Eguiluz & San Miguel 2005, Europhys. Lett. 69, 228-234;
 Sood, Antal & Redner 2008, Phys. Rev. E 77, 041121):
@@ -53,20 +53,16 @@ from simengine import (
     Random,
     Scenario,
     consensus,
-    count,
     decision,
     events,
     field,
     gather,
     graphs,
-    highest,
     observable,
     param,
     population,
     running,
-    send,
     tally,
-    update,
 )
 from simengine.diagnostics import streaming
 
@@ -127,9 +123,9 @@ class Voter(Scenario):
 
     agents = population(
         size="n_agents",
-        opinion=field(int, long_name="opinion"),
+        opinion=field(int, low=0, long_name="opinion"),
         stubborn=field(bool, long_name="whether it never changes its opinion"),
-        degree=field(int, long_name="number of neighbours, where events draw links"),
+        relative_degree=field(long_name="number of neighbours over the highest such number"),
     )
     acquaintances = Network(agents, graph="make_graph")
     anybody = Random(agents, k=1)
@@ -161,20 +157,9 @@ class Voter(Scenario):
             rewiring=self.rewiring,
         )  # fmt: skip
 
-    @gather(acquaintances, when={"event": "link"}, neighbours=count())
-    def count_neighbours(me, other, acc):
-        """Know the own degree."""
-        acc.neighbours += 1
-
-    @send(agents, to=agents, after=count_neighbours, when={"event": "link"}, highest_degree=highest(int))
-    def compare(me, acc, send):
-        """Find the highest degree; agent 0 keeps it."""
-        send.highest_degree(0, acc.neighbours)
-
-    @update(agents, after=count_neighbours, when={"event": "link"})
-    def remember(me, new, acc):
-        """Keep the own degree for the events of the sweep."""
-        new.degree[me] = acc.neighbours
+    def connected(self, agents: Any, acquaintances: Any) -> None:
+        """Give each agent its chance to act where events draw links."""
+        agents.relative_degree[:] = acquaintances.degree / max(acquaintances.degree.max(), 1)
 
     @gather(anybody, when={"contacts": "well_mixed"}, heard=running(0))
     def listen(me, other, agents, acc):
@@ -190,7 +175,7 @@ class Voter(Scenario):
     def follow(me, agents, p, acc, draw):
         """Take it over."""
         heard = acc.heard if p.contacts == "well_mixed" else acc.heard_next
-        if p.event == "link" and not draw.chance("acts", agents.degree[me] / agents.highest_degree[0]):
+        if p.event == "link" and not draw.chance("acts", agents.relative_degree[me]):
             heard = agents.opinion[me]
         if p.noise > 0.0 and draw.chance("changes", p.noise):
             heard = draw.integer("any_opinion", 0, p.n_opinions)
@@ -206,4 +191,4 @@ class Voter(Scenario):
         share_of_one_by_degree,
         streaming.entropy(streaming.field("agents.opinion", states="n_opinions")),
     ]
-    stop = consensus(agents.opinion)
+    stop = consensus(agents.opinion, when={"noise": 0.0})
