@@ -15,7 +15,7 @@ A run ends when opinions stay as they are: ``stopped_at`` is the consensus time 
 it ends with its last step. Clusters are divided by gaps wider than ``cluster_gap`` (in models with a confidence bound:
 than the bound), major ones hold more than 2 % of the agents; see ``opinion_dynamics_measures.py``.
 
-The voter model, of opinions that are copied, is in ``voter.py``.
+The voter model, of opinions that are copied, is in ``voter.py``; thresholds and cascades are in ``contagion.py``.
 """
 
 from __future__ import annotations
@@ -46,10 +46,21 @@ from simengine import (
     unchanged,
     update,
 )
+from simengine.scenarios.contagion import Granovetter, IndependentCascade, LinearThreshold, WattsCascade
 from simengine.scenarios.opinion_dynamics_measures import MEASURES, settled
 from simengine.scenarios.voter import Voter
 
-__all__ = ["DeGroot", "DeffuantWeisbuch", "FriedkinJohnsen", "HegselmannKrause", "Voter"]
+__all__ = [
+    "DeGroot",
+    "DeffuantWeisbuch",
+    "FriedkinJohnsen",
+    "Granovetter",
+    "HegselmannKrause",
+    "IndependentCascade",
+    "LinearThreshold",
+    "Voter",
+    "WattsCascade",
+]
 
 ALL = 0
 """The only member of ``public``: what is told to it, everybody hears."""
