@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ DIGITS = 51
 """Bits of a lower limb; the upper one holds the sign, and what is left of 62 bits after room for n numbers."""
 
 SPOILT = 3
-"""Row of prefix sums that counts what is not finite."""
+"""Column of prefix sums that counts what is not finite."""
 
 _MAGNITUDE = 0x7FFFFFFFFFFFFFFF
 _NOT_FINITE = 0x7FF
@@ -63,13 +62,16 @@ def sort_by_value(values: Any, order: Any, ids: Any, living: Any, guess: Any, se
 @jit
 def bounds_in_order(values: Any, sequence: Any, numbers: Any, reach: Any, low: Any, high: Any) -> None:
     """For each place in the sequence, the first place within reach of it and the one past the last."""
-    first, past = 0, 0
+    ordered = np.empty(numbers, values.dtype)
     for place in range(numbers):
-        here = values[sequence[place]]
-        while here - values[sequence[first]] > reach:
-            first += 1
-        while past < numbers and values[sequence[past]] - here <= reach:
-            past += 1
+        ordered[place] = values[sequence[place]]
+    first, past = np.uint64(0), np.uint64(0)
+    for place in range(np.uint64(numbers)):
+        here = ordered[place]
+        while here - ordered[first] > reach:
+            first += np.uint64(1)
+        while past < np.uint64(numbers) and ordered[past] - here <= reach:
+            past += np.uint64(1)
         low[place], high[place] = first, past
 
 
@@ -83,7 +85,8 @@ def places(sequence: Any, living: Any, numbers: Any, place_of: Any) -> None:
 @jit
 def bounds_of(here: Any, values: Any, sequence: Any, numbers: Any, reach: Any) -> Any:
     """The same by bisection, for a value of another population or a reach of one's own."""
-    if not (reach >= 0.0 and here == here):
+    # The difference of two infinities is no number.
+    if not (reach >= 0.0 and np.isfinite(here)):
         return 0, 0
     low, past = 0, numbers
     while low < past:
@@ -119,11 +122,11 @@ def prefix_sums(parts: Any) -> Any:
     while n >> room:
         room += 1
     scale = 2.0 ** np.float64(_ROOM - room + 1022 - largest)
-    sums = np.empty((4, n + 1), np.int64)
+    sums = np.empty((n + 1, 4), np.int64)
     upper, middle, lower, spoilt = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
     one, mask = 2.0**DIGITS, (np.int64(1) << DIGITS) - 1
     for place in range(n + 1):
-        sums[0, place], sums[1, place], sums[2, place], sums[SPOILT, place] = upper, middle, lower, spoilt
+        sums[place, 0], sums[place, 1], sums[place, 2], sums[place, SPOILT] = upper, middle, lower, spoilt
         if place == n:
             break
         scaled = parts[place] * scale
@@ -146,15 +149,22 @@ def sum_between(sums: Any, unit: Any, low: Any, high: Any, without: Any) -> Any:
     """The sum of the parts at ``low`` to ``high - 1``, but for the one at ``without`` (none when -1), rounded once."""
     if high <= low:
         return 0.0
-    if sums[SPOILT, high] - sums[SPOILT, low] > np.int64(
-        without >= 0 and sums[SPOILT, without + 1] > sums[SPOILT, without]
-    ):
-        return np.nan
-    upper, middle, lower = sums[0, high] - sums[0, low], sums[1, high] - sums[1, low], sums[2, high] - sums[2, low]
+    # Unsigned, because numba lets signed indices count from the end, which costs a comparison for each.
+    first, past = np.uint64(low), np.uint64(high)
+    upper, middle, lower = (
+        sums[past, 0] - sums[first, 0],
+        sums[past, 1] - sums[first, 1],
+        sums[past, 2] - sums[first, 2],
+    )
+    spoilt = sums[past, SPOILT] - sums[first, SPOILT]
     if without >= 0:
-        upper -= sums[0, without + 1] - sums[0, without]
-        middle -= sums[1, without + 1] - sums[1, without]
-        lower -= sums[2, without + 1] - sums[2, without]
+        mine, after = np.uint64(without), np.uint64(without + 1)
+        upper -= sums[after, 0] - sums[mine, 0]
+        middle -= sums[after, 1] - sums[mine, 1]
+        lower -= sums[after, 2] - sums[mine, 2]
+        spoilt -= sums[after, SPOILT] - sums[mine, SPOILT]
+    if spoilt > 0:
+        return np.nan
     mask = (np.int64(1) << DIGITS) - 1
     middle += lower >> DIGITS
     lower &= mask
@@ -184,11 +194,16 @@ def rounded(upper: Any, middle: Any, lower: Any) -> Any:
     more: Any = min(_ROOM - width, DIGITS)
     if more > 0:
         upper = (upper << more) | (middle >> (DIGITS - more))
-        sticky = (middle & ((np.int64(1) << (DIGITS - more)) - 1)) != 0 or lower != 0
+        middle &= (np.int64(1) << (DIGITS - more)) - 1
         shift += more
-    else:
-        sticky = middle != 0 or lower != 0
-    value = math.ldexp(np.float64(upper | np.int64(sticky)), -shift)
+        # A leading limb of few bits and a whole one are too few to round from.
+        further: Any = min(_ROOM - width - more, DIGITS)
+        if further > 0:
+            upper = (upper << further) | (lower >> (DIGITS - further))
+            lower &= (np.int64(1) << (DIGITS - further)) - 1
+            shift += further
+    sticky = middle != 0 or lower != 0
+    value = np.float64(upper | np.int64(sticky)) * np.int64((1023 - shift) << 52).view(np.float64)
     return -value if negative else value
 
 

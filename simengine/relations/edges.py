@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,10 +58,13 @@ class Edges:
 def read_edges(given: Any, network: Network, what: str) -> Edges:
     """Understand a graph; ``InputError`` where it cannot be one of this network.
 
-    Refused are agents that see themselves, edges given twice, values that are no finite numbers, and a directed
-    networkx graph for an undirected network. An undirected one gives a directed network each edge both ways; in an
-    undirected network an edge given once each way, as in a symmetric matrix, is one edge.
+    Refused (by the file's names, where it is one) are agents that see themselves, edges given twice, values that
+    are no finite numbers, and a directed networkx graph for an undirected network. An undirected one gives a
+    directed network each edge both ways; in an undirected network an edge given once each way, as in a symmetric
+    matrix, is one edge.
     """
+    given = _opened(given, what)
+    names = given.labels if isinstance(given, GraphFile) else range(MOST_AGENTS)
     source, target, fields, nodes = _parts(given, network, what)
     source, target = _ids(source, what), _ids(target, what)
     if len(source) != len(target):
@@ -69,7 +72,7 @@ def read_edges(given: Any, network: Network, what: str) -> Edges:
     values = {name: _values(fields.get(name), name, len(source), network, what) for name in network.fields}
     own = np.flatnonzero(source == target)
     if own.size:
-        raise InputError(f"{what} joins agent {source[own[0]]} to itself; remove such edges")
+        raise InputError(f"{what} joins agent {names[source[own[0]]]} to itself; remove such edges")
     if not network.directed:
         turned = source > target
         source, target = np.where(turned, target, source), np.where(turned, source, target)
@@ -82,11 +85,12 @@ def read_edges(given: Any, network: Network, what: str) -> Edges:
     again[1:] = (source[1:] == source[:-1]) & (target[1:] == target[:-1])
     bad = np.flatnonzero(again & (turned == np.roll(turned, 1)))
     if bad.size:
-        raise InputError(f"{what} holds the edge {_edge(source, target, bad[0], turned)} twice; give each edge once")
+        edge = _edge(names, source, target, bad[0], turned)
+        raise InputError(f"{what} holds the edge {edge} twice; give each edge once")
     for name, column in values.items():
         differ = np.flatnonzero(again & (column != np.roll(column, 1)))
         if differ.size:
-            edge = _edge(source, target, differ[0])
+            edge = _edge(names, source, target, differ[0])
             raise InputError(f"{what} gives the undirected edge {edge} two values of {name}; declare directed=True")
     keep = ~again
     return Edges(
@@ -95,23 +99,28 @@ def read_edges(given: Any, network: Network, what: str) -> Edges:
     )  # fmt: skip
 
 
-def _edge(source: Array, target: Array, number: int, turned: Array | None = None) -> str:
-    ends = (source[number], target[number])
+def _edge(names: Sequence[Any], source: Array, target: Array, number: int, turned: Array | None = None) -> str:
+    ends = (names[source[number]], names[target[number]])
     first, second = ends[::-1] if turned is not None and turned[number] else ends
     return f"{first}-{second}"
+
+
+def _opened(given: Any, what: str) -> Any:
+    """What was given, read where it is the path of a file."""
+    if not isinstance(given, str | Path):
+        return given
+    if given in KINDS:
+        raise InputError(f"{what} is the name of a kind of graph; graphs.make({given!r}, n, seed) makes one")
+    try:
+        return read(given)
+    except InputError as error:
+        raise InputError(f"{what}: {error}") from None
 
 
 def _parts(given: Any, network: Network, what: str) -> tuple[Any, Any, Mapping[str, Any], int | None]:
     """Sources, targets, values by field and the number of nodes, as they were given."""
     if given is None:
         raise InputError(f"{what} is nothing; it is {FORMS}")
-    if isinstance(given, str | Path):
-        if given in KINDS:
-            raise InputError(f"{what} is the name of a kind of graph; graphs.make({given!r}, n, seed) makes one")
-        try:
-            given = read(given)
-        except InputError as error:
-            raise InputError(f"{what}: {error}") from None
     if isinstance(given, GraphFile):
         return _from_graph_file(given, network, what)
     if _is_networkx(given):

@@ -93,6 +93,7 @@ def _edge_list(path: Path) -> GraphFile:
     if quick is None:
         rows = list(_rows(path, width, skipped))
         first, second = [row[0] for row in rows], [row[1] for row in rows]
+        _refuse_unknown_heading(path, list(zip(first, second, strict=True)))
         labels: list[Any] = _ordered(
             list(dict.fromkeys(label for pair in zip(first, second, strict=True) for label in pair))
         )
@@ -109,8 +110,8 @@ def _edge_list(path: Path) -> GraphFile:
 
 def _open(path: Path) -> Any:
     if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8")
-    return path.open(encoding="utf-8")
+        return gzip.open(path, "rt", encoding="utf-8-sig")
+    return path.open(encoding="utf-8-sig")
 
 
 def _words(line: str) -> list[str]:
@@ -140,17 +141,21 @@ def _heading(path: Path) -> tuple[list[str], int, int]:
 def _numbers(path: Path, width: int, skipped: int) -> Array | None:
     """All columns where everything is a number and the ends are whole ones; None where not."""
     with _open(path) as lines:
-        text = next((line for at, line in enumerate(lines) if at >= skipped and line.strip()), "")
+        edges = (line for at, line in enumerate(lines) if at >= skipped and line.strip())
+        text = next((line for line in edges if line.lstrip()[0] not in "#%"), "")
     separator = next((one for one in ",;\t" if one in text), None)
+    if not text:
+        return None
     try:
         found: Array = np.loadtxt(
-            path, comments=("#", "%"), delimiter=separator, skiprows=skipped, ndmin=2, usecols=range(width)
+            path, comments=("#", "%"), delimiter=separator, skiprows=skipped, ndmin=2, encoding="utf-8-sig"
         ).T
     except (ValueError, IndexError):
         return None
-    if not found.size or (found[:2] != np.floor(found[:2])).any() or np.abs(found[:2]).max() > 2**53:
+    if not found.size or len(found) != width:
         return None
-    return found
+    ends = found[:2]
+    return None if (ends != np.floor(ends)).any() or np.abs(ends).max() > 2**53 else found
 
 
 def _rows(path: Path, width: int, skipped: int) -> Iterator[list[Any]]:
@@ -168,6 +173,19 @@ def _rows(path: Path, width: int, skipped: int) -> Iterator[list[Any]]:
                 except ValueError:
                     raise InputError(f"{path.name}, line {number + 1}: {words[at]!r} is no number") from None
             yield words
+
+
+def _refuse_unknown_heading(path: Path, edges: list[tuple[str, str]]) -> None:
+    """Refuse two words above whole numbers: a heading would be taken for an edge, and make two agents more."""
+
+    def numbered(edge: tuple[str, str]) -> list[bool]:
+        return [end.lstrip("-").isdecimal() for end in edge]
+
+    if len(edges) > 1 and not any(numbered(edges[0])) and all(all(numbered(edge)) for edge in edges[1:]):
+        raise InputError(
+            f"{path.name} begins with {' '.join(edges[0])!r} and goes on with numbers; "
+            "a heading begins with source, from or node1"
+        )
 
 
 def _ordered(labels: list[Any]) -> list[Any]:

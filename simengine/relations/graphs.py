@@ -66,8 +66,16 @@ def make(kind: str, n: int, seed: int = 0, *, mean_degree: float = 10.0, rewirin
     """
     if kind not in KINDS:
         raise InputError(f"there is no graph {kind!r}{nearest(str(kind), KINDS) or '; kinds: ' + ', '.join(KINDS)}")
+    for name, value in (("n", n), ("seed", seed)):
+        if isinstance(value, bool) or not isinstance(value, int | np.integer):
+            raise InputError(f"{name} is a whole number, not {value!r:.60}")
+    for name, number in (("mean_degree", mean_degree), ("rewiring", rewiring)):
+        if isinstance(number, bool) or not isinstance(number, int | float | np.integer | np.floating):
+            raise InputError(f"{name} is a number, not {number!r:.60}")
     if n < 1:
         raise InputError(f"a graph has at least 1 node, not {n}")
+    if seed < 0:
+        raise InputError(f"a seed is a whole number from 0, not {seed}")
     if not (math.isfinite(mean_degree) and mean_degree >= 0):
         raise InputError(f"mean_degree is a number of neighbours, not {mean_degree}")
     if not 0 <= rewiring <= 1:
@@ -95,7 +103,10 @@ def _star(n: int, _: Any, __: float, ___: float) -> Ends:
 
 
 def _ring(n: int, _: Any, mean_degree: float, __: float) -> Ends:
-    side = _half(mean_degree, n, "ring")
+    return _circle(n, _half(mean_degree, n, "ring"))
+
+
+def _circle(n: int, side: int) -> Ends:
     source = np.repeat(np.arange(n), side)
     return source, (source + np.tile(np.arange(1, side + 1), n)) % n
 
@@ -139,7 +150,7 @@ def _distinct(generator: np.random.Generator, wanted: int, below: int) -> Array:
 
 
 def _small_world(n: int, generator: np.random.Generator, mean_degree: float, rewiring: float) -> Ends:
-    source, target = _ring(n, generator, mean_degree, rewiring)
+    source, target = _circle(n, _half(mean_degree, n, "small_world"))
     open_ = np.flatnonzero(generator.random(len(source)) < rewiring)
     if open_.size and mean_degree > (n - 1) / 2:
         raise InputError(f"mean_degree is at most (n - 1) / 2 = {(n - 1) / 2:g} where edges lead elsewhere")

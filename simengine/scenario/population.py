@@ -76,6 +76,9 @@ def field(
         raise ScenarioError(f"a field is float, int or bool, not {dtype!r}")
     if dtype is bool and not (low is None and high is None):
         raise ScenarioError("a field of truth values has no bounds")
+    for name, bound in (("low", low), ("high", high)):
+        if bound is not None and (isinstance(bound, bool) or not isinstance(bound, int | float) or bound != bound):
+            raise ScenarioError(f"field({name}={bound!r}): a bound is a number")
     if low is not None and high is not None and not low <= high:
         raise ScenarioError(f"field(low={low}, high={high}): low is at most high")
     return Field(dtype, unit, long_name, default, low=low, high=high)

@@ -86,8 +86,8 @@ def unchanged(field: FieldReference, *, within: float = 0.0, when: Mapping[str, 
     """
     if not isinstance(field, FieldReference):
         raise ScenarioError("unchanged() takes a field, as in unchanged(agents.opinion, within=1e-12)")
-    if not within >= 0:
-        raise ScenarioError(f"unchanged(within=...) is not negative, got {within}")
+    if isinstance(within, bool) or not isinstance(within, int | float) or not within >= 0:
+        raise ScenarioError(f"unchanged(within=...) is a number from 0, got {within!r}")
     return Unchanged(field, within, when or {})
 
 
@@ -141,5 +141,10 @@ def checked(stops: Any, owner: str) -> tuple[Stop, ...]:
         if not isinstance(stop, KINDS):
             raise ScenarioError(
                 f"{owner}.stop: {stop!r} is no stop condition; use unchanged(), consensus(), extinct() or stop_when()"
+            )
+        if not isinstance(stop.when, Mapping):
+            raise ScenarioError(
+                f"{owner}.stop: when= of {stop.reason} holds values by parameter, as in when={{'noise': 0.0}}; "
+                f"not {stop.when!r:.60}"
             )
     return tuple(listed)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -88,7 +90,7 @@ def read_start(folder: Path, scenario: type[Scenario], said: str) -> Start:
     try:
         with np.load(io.BytesIO(read_bytes(path)), allow_pickle=False) as packed:
             values = {name: packed[name] for name in packed.files}
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise StoreError(f"{path} is damaged: {error}") from None
     if not said.endswith(digest(values)):
         raise StoreError(f"{path} is damaged: it holds another start state than the sweep was begun with")

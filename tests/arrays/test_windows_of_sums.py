@@ -38,6 +38,25 @@ def test_many_numbers_lose_nothing() -> None:
         assert sum_between(sums, unit, low, high, -1) == math.fsum(parts[low:high])
 
 
+@given(
+    st.lists(st.tuples(st.floats(1, 2), st.integers(-74, -1), st.sampled_from([-1, 1])), min_size=1, max_size=5),
+    st.data(),
+)
+@settings(max_examples=1500, deadline=None)
+def test_a_sum_far_below_the_largest_part_is_rounded_once_too(
+    small: list[tuple[float, int, int]], data: st.DataObject
+) -> None:
+    parts = np.array([1.5, *(sign * math.ldexp(part, exponent) for part, exponent, sign in small)])
+    low = data.draw(st.integers(1, len(small)))
+    sums, unit = prefix_sums(parts)
+    assert sum_between(sums, unit, low, len(parts), -1) == math.fsum(parts[low:])
+
+
+def test_a_number_of_few_leading_bits_is_rounded_from_all_of_them() -> None:
+    sums, unit = prefix_sums(np.array([1.5, -3.5386595175643956e-18]))
+    assert sum_between(sums, unit, 1, 2, -1) == -3.5386595175643956e-18
+
+
 def test_something_infinite_spoils_the_sums_that_hold_it_and_no_others() -> None:
     sums, unit = prefix_sums(np.array([1.0, math.inf, 2.0, math.nan, 4.0]))
     assert math.isnan(sum_between(sums, unit, 0, 2, -1))
@@ -64,6 +83,15 @@ def test_the_order_is_by_value_and_id_whatever_the_guess(given_values: list[floa
     for found, numbers in (sorted_slots(values, ids), sorted_slots(values, ids, guess)):
         assert found.tolist() == expected.tolist()
         assert numbers == int((~np.isnan(values)).sum())
+
+
+def test_nobody_is_near_an_infinite_value_whoever_asks() -> None:
+    values = np.array([-math.inf, -math.inf, 0.0, math.inf, math.inf])
+    sequence, numbers = sorted_slots(values, np.arange(5))
+    low, high = np.zeros(5, np.int64), np.zeros(5, np.int64)
+    bounds_in_order(values, sequence, numbers, 0.5, low, high)
+    assert (high - low).tolist() == [0, 0, 1, 0, 0]
+    assert bounds_of(math.inf, values, sequence, numbers, 0.5) == (0, 0)
 
 
 @given(st.lists(st.floats(-1, 1), min_size=1, max_size=40), st.sampled_from([0.0, 0.1, 0.5, 3.0]))

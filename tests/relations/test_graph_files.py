@@ -110,6 +110,8 @@ def test_a_directed_file_does_for_no_undirected_network(tmp_path: Path) -> None:
         ("a.grapml", "", "did you mean '.graphml'?"),
         ("a.txt", "0 1\n2\n", "a.txt, line 2: 1 columns in place of 2"),
         ("a.txt", "0 1 2\n0 2 heavy\n", "a.txt, line 2: 'heavy' is no number"),
+        ("a.txt", "1 2\n2 3 9\n", "a.txt, line 2: 3 columns in place of 2"),
+        ("a.csv", "u,v\n1,2\n2,3\n", "a.csv begins with 'u v' and goes on with numbers; a heading begins with source"),
         ("a.txt", "alone\n", "a.txt, line 1: 'alone' is no edge, which has two ends"),
         ("a.graphml", "<graphml", "a.graphml holds no graph in graphml"),
         ("a.gml", "graph [ node ", "a.gml holds no graph in gml"),
@@ -122,6 +124,31 @@ def test_a_file_that_holds_no_graph_is_told_in_one_line(name: str, text: str, me
         graphs.read(tmp_path / name)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_what_a_spreadsheet_puts_before_a_text_is_no_part_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    for text in ("source,target\n1,2\n", "1,2\n"):
+        path.write_text(text, encoding="utf-8-sig")
+        assert graphs.read(path).labels == (1, 2)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("text", ["", "# nobody\n", "source,target,weight\n"])
+def test_a_text_without_edges_is_a_graph_without_edges(text: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(text)
+    found = graphs.read(tmp_path / "a.csv")
+    assert (len(found), found.labels) == (0, ())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("10 11\n12 12\n", "joins agent 12 to itself"), ("ann bob\nann bob\n", "holds the edge ann-bob twice")],
+)
+def test_what_is_wrong_with_a_file_is_told_by_its_names(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(text)
+    with pytest.raises(InputError, match=message):
+        simengine.run(Circle, start={"acquaintances": tmp_path / "a.txt"}, steps=1, progress=False)
 
 
 def test_a_missing_file_is_told_with_the_nearest_name(tmp_path: Path) -> None:

@@ -166,7 +166,13 @@ def test_order_kept_from_the_step_before_does_not_show() -> None:
         np.testing.assert_array_equal(simulation.agents.heard, heard)
 
 
-def test_a_run_with_windows_keeps_the_promises() -> None:
+def test_neither_shards_nor_an_interruption_show_where_there_are_windows() -> None:
+    testing.any_shards(Line, n_agents=60, move_by=0.01, steps=6)
+    testing.split_equals_whole(Line, n_agents=60, move_by=0.01, steps=6)
+
+
+@pytest.mark.slow
+def test_a_run_with_windows_keeps_all_promises() -> None:
     testing.check(Line, n_agents=60, move_by=0.01, steps=6)
 
 

@@ -115,7 +115,14 @@ def test_declarations_that_cannot_be_are_refused() -> None:
         field(low=2, high=1)
     with pytest.raises(ScenarioError, match="a field of truth values has no bounds"):
         field(bool, low=0)
+    for bound in ("0", True, float("nan")):
+        with pytest.raises(ScenarioError, match=r"field\(low=.*\): a bound is a number"):
+            field(low=bound)
     crowd = population(size=2, x=field(), dim="one")
+    with pytest.raises(ScenarioError, match=r"unchanged\(within=...\) is a number from 0, got '1e-9'"):
+        unchanged(crowd.x, within="1e-9")
+    with pytest.raises(ScenarioError, match=r"when= of crowd\.x unchanged within 0 holds values by parameter"):
+        type("Odd", (Scenario,), {"crowd": crowd, "stop": unchanged(crowd.x, when="noise"), "__module__": __name__})
     for condition in (consensus(crowd.x, when={"nosie": 0}), extinct(crowd, when={"nosie": 0})):
         with pytest.raises(ScenarioError, match=r"when= of .* names no parameter 'nosie'"):
             type("Odd", (Scenario,), {"crowd": crowd, "stop": condition, "__module__": __name__})

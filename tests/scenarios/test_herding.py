@@ -109,9 +109,20 @@ def test_bounded_signals_leave_wrong_herds_and_unbounded_ones_overturn_them() ->
     assert float(late.mean_switches) > float(early.mean_switches)
 
 
-@pytest.mark.parametrize("x", [-30.0, -5.0, -1.0, 0.0, 1.0, 5.0, 30.0])
+@pytest.mark.parametrize("x", [-30.0, -5.0, -1.0, 0.0, 1.0, 5.0, 30.0, 30.1, 38.0, 45.0, 1e4])
 def test_the_tail_of_the_normal_distribution_is_exact_on_both_sides(x: float) -> None:
     assert herding.log_upper_tail(x) == pytest.approx(norm.logsf(x), rel=1e-12)
+
+
+def test_signals_that_leave_no_doubt_leave_finite_odds() -> None:
+    end = last(GaussianLearning, 3, n_communities=50, noise=0.01)
+    # All act rightly; the first tail lies at 100 standard deviations.
+    odds = 0.0
+    for _ in range(3):
+        cut = -0.5 * odds * 0.01**2
+        odds += norm.logsf((cut - 1) / 0.01) - norm.logsf((cut + 1) / 0.01)
+    assert float(end.accuracy) == 1.0
+    np.testing.assert_allclose(np.abs(end.log_odds), odds, rtol=1e-12)
 
 
 def cliques(number: int, size: int) -> dict[str, np.ndarray]:

@@ -153,6 +153,27 @@ def test_only_those_accept_who_trust_enough() -> None:
     assert run.accepted.values.tolist() == np.where(trusting, good, 0).tolist()
 
 
+def test_who_does_not_trust_a_message_learns_less_from_it_and_from_noise_nothing() -> None:
+    noise = last(sender="uninformative", trust=0.5, trust_spread=0.2, steps=200)
+    np.testing.assert_allclose(noise.posterior, PRIOR, rtol=1e-12)
+    came_true = float(noise.bins_came_true.sum()) / 2000
+    assert float(noise.calibration_error) == pytest.approx(abs(came_true - PRIOR), abs=1e-9)
+    # Nobody trusts: as if all senders said their side in any state.
+    np.testing.assert_allclose(last(sender="truthful", trust=0.0, steps=50).convinced, PRIOR, rtol=1e-12)
+
+
+def test_the_broadest_spread_of_traits_is_uniform() -> None:
+    broad, uniform = last(threshold_spread=1e300, steps=1), last(thresholds="uniform", steps=1)
+    np.testing.assert_array_equal(broad.threshold, uniform.threshold)
+
+
+@pytest.mark.parametrize(("stated", "held"), [(5.0, 1.0), (-1e300, 0.0)])
+def test_beliefs_from_outside_are_brought_within_bounds(stated: float, held: float) -> None:
+    run = last(policies={"agents.believe": Policy(lambda asked: np.full(len(asked.ids), stated))}, steps=3)
+    assert (run.posterior == held).all()
+    assert float(run.bins_stated.sum()) == held * 30
+
+
 @pytest.mark.parametrize("n_senders", [2, 5])
 def test_competition_informs(n_senders: int) -> None:
     run = last(n_senders=n_senders)

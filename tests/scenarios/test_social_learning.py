@@ -174,6 +174,43 @@ def test_a_simulated_planner_gains_the_value_that_was_found_for_it(parameters: d
     assert float(end.planner_value) == pytest.approx(value, abs=4 * spread + 2e-3)
 
 
+P, BESIDE = 0.7, 1e-3
+MYOPIC = {"planner": "myopic", "objective": "biased"}
+FARSIGHTED = {"planner": "optimal", "objective": "biased"}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "threshold", "below", "above"),
+    [
+        ({"planner": "myopic", "cost": 0.5}, 0.15, P, 1.0),
+        ({"planner": "optimal", "cost": 0.5}, 0.015, P, 1.0),
+        ({"planner": "optimal", "cost": 0.5, "discount": 0.5}, 0.075, P, 1.0),
+        ({"planner": "optimal", "cost": 0.2}, 0.006, P, 1.0),
+        ({"planner": "optimal", "cost": 3.0}, 0.09, P, 1.0),
+        ({"planner": "optimal", "cost": 8.0, "precision": 0.6}, 0.313, 0.6, 1 - 0.313),
+        ({"planner": "optimal", "cost": 8.0, "precision": 0.6}, 0.383, 1 - 0.383, 1.0),
+        (MYOPIC | {"cost": 0.2}, 0.02798, P, 1 - 0.02798),
+        (MYOPIC | {"cost": 0.5}, 0.06319, P, 1 - 0.06319),
+        (MYOPIC | {"cost": 1.0}, 0.10774, P, 1 - 0.10774),
+        (MYOPIC | {"cost": 2.0}, 0.16334, P, 1 - 0.16334),
+        (MYOPIC | {"cost": 0.2}, 0.4, 1 - 0.4, P),
+        (MYOPIC | {"cost": 2.0}, 0.7, 0.7, P),
+        (FARSIGHTED | {"cost": 0.5}, 0.008, P, 1 - 0.008),
+        (FARSIGHTED | {"cost": 2.0}, 0.0385, P, 1 - 0.0385),
+        (FARSIGHTED | {"cost": 2.0}, 0.581, None, 0.581),
+    ],
+)  # fmt: skip
+def test_planners_play_on_either_side_of_a_threshold_what_is_stated(
+    parameters: dict[str, Any], threshold: float, below: float | None, above: float
+) -> None:
+    for prior, stated in ((threshold - BESIDE, below), (threshold + BESIDE, above)):
+        used = float(last(2, 1, prior=prior, **parameters).precision_used)
+        if stated is None:
+            assert used > prior + BESIDE
+        else:
+            assert used == pytest.approx(stated, abs=1.1 * BESIDE)
+
+
 def test_a_planner_that_only_looks_at_the_next_agent_gains_less_than_one_who_looks_at_all() -> None:
     common = {"objective": "biased", "prior": 0.3, "cost": 0.2}
     gains = [float(last(40_000, 100, planner=planner, **common).planner_value) for planner in ("optimal", "myopic")]
@@ -311,6 +348,15 @@ def test_parameters_that_mean_nothing_are_refused_in_a_line(parameters: dict[str
 def test_the_logarithm_of_the_step_is_a_logarithm_above_one_too() -> None:
     for x in np.logspace(0, 15, 200):
         assert log_unit(x) == pytest.approx(math.log(x), rel=1e-15, abs=1e-300)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("prior", [5e-324, 1e-300, 1 - 1e-16])
+def test_the_surest_priors_are_a_cascade(prior: float) -> None:
+    end = last(20, 3, prior=prior)
+    assert float(end.cascade_share) == 1.0
+    assert float(end.accuracy) == 1.0
+    assert float(end.information) == pytest.approx(0.0, abs=1e-12)
 
 
 def test_spread_over_shards_nothing_changes() -> None:

@@ -234,6 +234,7 @@ def test_a_belief_stands_between_the_nodes_that_hold_it(belief: float, precision
     [
         ({"precision": 0.4}, "precision: got 0.4, allowed: 0.5 <= precision < 1"),
         ({"discount": 1.0}, "discount: got 1.0, allowed: 0 <= discount < 1 without a horizon"),
+        ({"precision": "high"}, "precision: got 'high', allowed is a number"),
         ({"kind": "selfish"}, "kind: got 'selfish', allowed are 'altruistic' and 'biased'"),
         ({"cost_power": 2.0}, "cost_power: got 2.0, allowed: 0 < cost_power <= 1"),
         ({"beliefs": 100}, "beliefs: got 100, allowed: odd numbers from 21"),

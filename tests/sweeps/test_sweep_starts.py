@@ -98,6 +98,11 @@ def test_a_start_state_that_was_changed_in_the_folder_is_refused(friends: Path, 
     np.savez(out / "start.npz", start_acquaintances_source=np.array([0]))
     with pytest.raises(StoreError, match=r"start.npz is damaged: it holds another start state"):
         simengine.extend(out, replicates=2, progress=False)
+    whole = (out / "start.npz").read_bytes()
+    for damaged in (whole[:40], whole[:-5], whole[:60] + b"\xff\xff\xff\xff" + whole[64:]):
+        (out / "start.npz").write_bytes(damaged)
+        with pytest.raises(StoreError, match=r"start.npz is damaged"):
+            simengine.extend(out, replicates=2, progress=False)
     (out / "start.npz").unlink()
     with pytest.raises(StoreError, match=r"start.npz is missing"):
         simengine.extend(out, replicates=2, progress=False)
