@@ -32,6 +32,8 @@ from simengine.diagnostics import streaming
 TIE = 1e-9
 LATTICE = 2.0**40
 HALF_ROOT = math.sqrt(0.5)
+ROOT_OF_CIRCLE = math.sqrt(2.0 * math.pi)
+FAR = 30.0
 
 CHOICES = (
     Output("accuracy", "1", "share of this step's agents who choose the right option"),
@@ -66,8 +68,8 @@ class BanerjeeHerding(Scenario):
 
     A match shows both to be right, so that the option which was the last to find a second adopter is herded on.
 
-    Nobody ever chooses the right option with probability (1 - a)(1 - s) / (1 - a (1 - s)), a = ``informed`` and s =
-    ``accuracy``: the first signal is wrong, so are those that follow, until one who has none makes a herd.
+    Nobody ever chooses the right option with probability (1 - a)(1 - s) / (1 - a (1 - s)), a = ``informed`` > 0 and
+    s = ``accuracy``: the first signal is wrong, so are those that follow, until one who has none makes a herd.
     """
 
     paper = "Banerjee (1992) Q. J. Econ. 107, 797-817, doi:10.2307/2118364"
@@ -122,9 +124,13 @@ class BanerjeeHerding(Scenario):
 
 
 def log_upper_tail(x: float) -> float:
-    """Return the logarithm of the upper tail of the standard normal distribution, for x below 37."""
+    """Return the logarithm of the upper tail of the standard normal distribution."""
     if x < 0.0:
         return math.log1p(-0.5 * math.erfc(-x * HALF_ROOT))
+    if x > FAR:
+        # The asymptotic series; the tail itself is below all floats from 38.5 on.
+        small = 1.0 / (x * x)
+        return -0.5 * x * x - math.log(x * ROOT_OF_CIRCLE) + math.log1p(small * (-1.0 + small * (3.0 - 15.0 * small)))
     return math.log(0.5 * math.erfc(x * HALF_ROOT))
 
 
@@ -166,7 +172,7 @@ class GaussianLearning(Scenario):
     default_steps = 1000
 
     n_communities: int = param(1000, low=1, description="communities that live in parallel")
-    noise: float = param(1.0, above=0, description="standard deviation of signals")
+    noise: float = param(1.0, above=0, high=1e6, description="standard deviation of signals")
     path: Literal["drawn", "right_herd"] = param("drawn", description="whether signals are drawn or all act rightly")
 
     agents = population(

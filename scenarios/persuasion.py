@@ -12,7 +12,8 @@ how honest they are after He et al. (2025), "Make an offer they can't refuse", a
 
        posterior = prior / (prior + (1 - prior) (1 - h)).
 
-   A receiver with bias w holds (1 - w) posterior + w prior. Messages that no belief allows leave it with its prior.
+   Whoever does not believe what is announced expects the side to be said in any state (``trust``). A receiver with
+   bias w holds (1 - w) posterior + w prior. Messages that no belief allows leave it with its prior.
 4. It accepts if that reaches its threshold (what differs by less than 1e-12 counts as equal).
 5. The state is revealed. Accepting a good one is worth 2 (1 - threshold), rejecting a bad one 2 threshold, everything
    else nothing: at a threshold of 1/2 it is 1 to be right.
@@ -66,37 +67,29 @@ from simengine import (
     running,
     send,
     summed,
-    tally,
     update,
 )
 from simengine.diagnostics import streaming
 from simengine.scenarios.persuasion_payoffs import needed_posterior
-from simengine.scenarios.persuasion_receivers import BINS, CERTAIN, ONLY, believed, dealt, gain, persuaded
+from simengine.scenarios.persuasion_receivers import (
+    BINS,
+    CERTAIN,
+    ONLY,
+    acceptance,
+    acceptance_so_far,
+    believed,
+    dealt,
+    gain,
+    persuaded,
+    welfare,
+)
 from simengine.scenarios.persuasion_solver import solve_persuasion as solve_persuasion
-
-
-@tally("agents.accepts")
-def acceptance(values: Any, counts: Any) -> float:
-    """Share of receivers who accepted in this round."""
-    return float(counts[values == 1].sum() / counts.sum())
-
-
-@tally("agents.accepted")
-def acceptance_so_far(values: Any, counts: Any, step: int) -> float:
-    """Share of receivers who accepted, mean of all rounds so far."""
-    return float((values * counts).sum() / (counts.sum() * max(step, 1)))
 
 
 @observable
 def mean_posterior(agents: Any) -> float:
     """Mean of what receivers believe: the probability of the good state."""
     return float(agents.posterior.mean())
-
-
-@observable
-def welfare(agents: Any, step: int) -> float:
-    """What a receiver gained in a round, mean of receivers and rounds so far."""
-    return float(agents.gained.mean() / max(step, 1))
 
 
 @observable
@@ -264,7 +257,8 @@ class Persuasion(Scenario):
         honest = agents.trust[me] * senders.announced[other]
         if p.learning:
             honest = (p.trust_weight * honest + senders.kept[other]) / (p.trust_weight + senders.checked[other])
-        claim = senders.claim[other]
+        # A sender who is not what it announces says its side whatever the state.
+        claim = 1.0 - agents.trust[me] * (1.0 - senders.claim[other])
         good_if_good = honest if senders.opposed[other] else claim
         good_if_bad = 1.0 - claim if senders.opposed[other] else 1.0 - honest
         said = senders.message[other] == 1
@@ -281,8 +275,9 @@ class Persuasion(Scenario):
 
     @update(agents, after=hear)
     def weigh(me, agents, new, acc):
-        """3. Keep what was said, and what would be believed at best."""
+        """3. Keep what was said, and what would be believed at best; bring a belief from outside to 0 to 1."""
         new.told[me] = acc.told_good
+        new.posterior[me] = min(max(agents.posterior[me], 0.0), 1.0)
         new.convinced[me] = believed(agents.prior[me], acc.best_good, acc.best_bad, agents.bias[me])
 
     @decision(agents.accepts, options=("reject", "accept"))

@@ -28,7 +28,16 @@ from simengine import (
 )
 from simengine.diagnostics import streaming
 from simengine.scenarios.persuasion_payoffs import needed_posterior, payoff_of_act
-from simengine.scenarios.persuasion_receivers import ONLY, believed, dealt, gain, persuaded
+from simengine.scenarios.persuasion_receivers import (
+    ONLY,
+    acceptance,
+    acceptance_so_far,
+    believed,
+    dealt,
+    gain,
+    persuaded,
+    welfare,
+)
 from simengine.scenarios.persuasion_solver import solve_persuasion
 
 NOT_YET = -1
@@ -39,24 +48,6 @@ UNDECIDED, REJECT, ACCEPT = range(3)
 def state(values: Any) -> float:
     """Whether the state of this round is good."""
     return float(values[ONLY])
-
-
-@tally("agents.accepts")
-def acceptance(values: Any, counts: Any) -> float:
-    """Share of receivers who accepted in this round."""
-    return float(counts[values == 1].sum() / counts.sum())
-
-
-@tally("agents.accepted")
-def acceptance_so_far(values: Any, counts: Any, step: int) -> float:
-    """Share of receivers who accepted, mean of all rounds so far."""
-    return float((values * counts).sum() / (counts.sum() * max(step, 1)))
-
-
-@observable
-def welfare(agents: Any, step: int) -> float:
-    """What a receiver gained in a round, mean of receivers and rounds so far."""
-    return float(agents.gained.mean() / max(step, 1))
 
 
 def public_signal(prior: float, needed: Any) -> tuple[float, float]:

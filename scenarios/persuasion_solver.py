@@ -2,9 +2,9 @@
 
 Kamenica & Gentzkow (2011), "Bayesian persuasion", American Economic Review 101, 2590-2615. A sender commits to a
 signal, that is to chances of messages given the state. A message moves a receiver who knows the signal from the prior
-to a XX that the sender gets is the concave closure of its payoff v(x) at the posterior x, taken at the prior (their
-corollary 2). With finitely many actions it is as well the value of a linear programme over recommendations that the
-receiver obeys,
+to a posterior. The most that the sender gets is the concave closure of its payoff v(x) at the posterior x, taken at the
+prior (their corollary 2). With finitely many actions it is as well the value of a linear programme over recommendations
+that the receiver obeys,
 
     max sum x[w, a] v[w, a],  x >= 0,  sum_a x[w, a] = prior[w],  sum_w x[w, a] (u[w, a] - u[w, b]) >= 0 for all a, b.
 

@@ -64,6 +64,11 @@ def on_lattice(x: float) -> float:
     return math.floor(x * LATTICE + 0.5) / LATTICE
 
 
+def prior_odds(prior: float) -> float:
+    """Return the log-odds of a prior, as far as those of beliefs go."""
+    return on_lattice(min(max(math.log(prior / (1.0 - prior)), -CERTAIN), CERTAIN))
+
+
 def weight_of(q: float) -> float:
     """Return the log-odds that a signal of precision q adds."""
     return on_lattice(log_unit(q / (1.0 - q))) if q < 1.0 else 2.0 * CERTAIN
@@ -107,11 +112,10 @@ def entropy_bits(log_odds: Any) -> Any:
 def beliefs_held(agents: Any, p: Any) -> dict[str, float]:
     """Belief, its entropy, and the information aggregated."""
     uncertainty = float(entropy_bits(agents.log_odds).mean())
-    prior = float(entropy_bits(np.array(math.log(p.prior / (1.0 - p.prior)))))
     return {
         "mean_belief": float(agents.belief.mean()),
         "belief_entropy": uncertainty,
-        "information": prior - uncertainty,
+        "information": float(entropy_bits(prior_odds(p.prior))) - uncertainty,
     }
 
 
@@ -234,7 +238,7 @@ class SocialLearning(Scenario):
         fixed = {"good": GOOD, "bad": BAD}
         drawn = draw.of(agents).uniform("state") < self.prior
         agents.state[:] = fixed.get(self.state, drawn)
-        log_odds = on_lattice(math.log(self.prior / (1.0 - self.prior)))
+        log_odds = prior_odds(self.prior)
         agents.log_odds[:] = log_odds
         agents.belief[:] = 1.0 / (1.0 + math.exp(-log_odds))
         beliefs.intercept[:] = 1.0 if self.planner == "always_1" else self.precision

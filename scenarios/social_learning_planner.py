@@ -329,6 +329,13 @@ def check_planner(
     """Refuse arguments of `solve_planner` that mean nothing, in one line."""
     if kind not in {"altruistic", "biased"}:
         raise InputError(f"kind: got {kind!r}, allowed are 'altruistic' and 'biased'")
+    numbers = {
+        "precision": precision, "cost": cost, "discount": discount, "loss": loss, "cost_power": cost_power,
+        "margin": margin, "tolerance": tolerance,
+    }  # fmt: skip
+    for name, given in numbers.items():
+        if isinstance(given, bool) or not isinstance(given, int | float | np.integer | np.floating):
+            raise InputError(f"{name}: got {given!r:.60}, allowed is a number")
     allowed = "0 <= discount < 1 without a horizon" if horizon is None else "0 <= discount <= 1"
     checks = (
         ("precision", precision, 0.5 <= precision < 1.0, "0.5 <= precision < 1"),
