@@ -14,8 +14,8 @@ class Argument:
 
     ``kind``: ``me``, ``other``, ``id``, ``other_id``, ``step``, ``distance``, ``offset`` and ``direction`` (``name`` is
     the axis), ``edge`` (the field ``name`` of the edge to other, in the network ``owner``, seen the way ``at``),
-    ``parameter``, ``accumulator``, ``key`` (of a named draw), ``ids`` (of ``owner``), ``field`` (of ``owner`` at ``at``:
-    ``me``, ``other`` or the whole ``array``).
+    ``parameter``, ``accumulator``, ``key`` (of a named draw), ``ids`` (of ``owner``), ``field`` (of ``owner`` at
+    ``at``: ``me``, ``other`` or the whole ``array``).
     """
 
     kind: str
