@@ -23,6 +23,7 @@ LEVEL = 0.95
 """The nominal probability with which an interval holds the truth."""
 
 QUANTILE = 1.959963984540054
+LARGEST_LOGARITHM = 700.0
 """Of the standard normal distribution, at (1 + LEVEL) / 2."""
 
 NAT, BIT = "nat", "bit"
@@ -183,6 +184,17 @@ def _picked(number: Any, shape: tuple[int, ...], index: Any) -> Any:
         found = number[index]
         return found.item() if isinstance(found, np.generic) else found
     return number
+
+
+def positive_interval(value: float, error: float) -> tuple[float, float]:
+    """An interval of what cannot be negative, symmetric in its logarithm; everything where the error is far larger."""
+    if not value > 0.0:
+        return value, value
+    spread = QUANTILE * error / value
+    if not spread < LARGEST_LOGARITHM:
+        return 0.0, math.inf
+    factor = math.exp(spread)
+    return value / factor, value * factor
 
 
 def normal_interval(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
+from simengine.errors import ScenarioError, nearest
 from simengine.scenario.population import FieldReference, Population
 
 if TYPE_CHECKING:
@@ -203,6 +204,8 @@ class Relation:
 def resolve_number(value: Any, parameters: Mapping[str, Any], what: str) -> Any:
     """A number given as itself, as a parameter's name, or as a function of the parameters."""
     if isinstance(value, str):
+        if value not in parameters:
+            raise ScenarioError(f"{what}={value!r}: there is no parameter {value!r}{nearest(value, parameters)}")
         return parameters[value]
     if callable(value):
         return value(_Namespace(parameters))
@@ -214,3 +217,6 @@ class _Namespace:
 
     def __init__(self, parameters: Mapping[str, Any]) -> None:
         self.__dict__.update(parameters)
+
+    def __getattr__(self, name: str) -> Any:
+        raise ScenarioError(f"there is no parameter {name!r}{nearest(name, self.__dict__)}")

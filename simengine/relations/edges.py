@@ -155,7 +155,15 @@ def _parts(given: Any, network: Network, what: str) -> tuple[Any, Any, Mapping[s
 def _from_graph_file(graph: GraphFile, network: Network, what: str) -> tuple[Any, Any, Mapping[str, Any], int]:
     if graph.directed and not network.directed:
         raise InputError(f"{what} is directed; an undirected graph is expected")
-    fields = {name: values for name, values in graph.fields.items() if name in network.fields}
+    known = {name.lower(): name for name in network.fields}
+    for name in graph.texts:
+        if name.lower() in known:
+            raise InputError(f"{what}: {name} of its edges is text; {known[name.lower()]} is a number")
+    fields = {}
+    for name, values in graph.fields.items():
+        if name.lower() in known:
+            field_name = known[name.lower()]
+            fields[field_name] = np.where(np.isnan(values), network.fields[field_name].default, values)
     source, target = graph.source, graph.target
     if network.directed and graph.directed is False:
         source, target = np.concatenate([source, target]), np.concatenate([target, source])

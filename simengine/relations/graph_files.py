@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +26,9 @@ class GraphFile:
 
     ``labels`` are the file's names of the agents 0, 1, ...: ascending where all of them are whole numbers, otherwise
     in the order in which the file mentions them. ``fields`` are the numbers that it gives for edges; the third column
-    of an edge list is ``weight`` where no header names it. ``directed`` is None where the file does not say.
+    of an edge list is ``weight`` where no header names it. Where
+    some edges have none it is not a number. ``directed`` is None where the file does not say; ``texts`` are attributes
+    of edges that are no numbers.
     """
 
     source: Array
@@ -33,6 +36,7 @@ class GraphFile:
     labels: tuple[Any, ...]
     fields: dict[str, Array] = field(default_factory=dict)
     directed: bool | None = None
+    texts: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.source)
@@ -78,13 +82,15 @@ def _with_networkx(path: Path, suffix: str) -> GraphFile:
     number = {label: agent for agent, label in enumerate(labels)}
     ends = np.array([(number[one], number[other]) for one, other in graph.edges()], np.int64).reshape(-1, 2)
     names = {name for _, _, values in graph.edges(data=True) for name in values}
-    fields = {}
-    for name in sorted(names):
+    fields, texts = {}, []
+    for name in sorted(map(str, names)):
         edges: list[tuple[Any, Any, Any]] = list(graph.edges(data=name))
-        values = [value for _, _, value in edges]
+        values = [math.nan if value is None else value for _, _, value in edges]
         if all(isinstance(value, int | float) for value in values):
             fields[name] = np.array(values)
-    return GraphFile(ends[:, 0], ends[:, 1], tuple(labels), fields, graph.is_directed())
+        else:
+            texts.append(name)
+    return GraphFile(ends[:, 0], ends[:, 1], tuple(labels), fields, graph.is_directed(), tuple(texts))
 
 
 def _edge_list(path: Path) -> GraphFile:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,6 +64,21 @@ def _carried_out(
     return to_the_end(session, path, options, begin)
 
 
+class MissedInterventions(UserWarning):
+    """A run stopped before interventions that were to come."""
+
+
+def warn_of_missed(recipe: Recipe, engine: Driver) -> None:
+    """Say which interventions a stop condition has cut off."""
+    missed = [one for one in recipe.interventions if one.stride is None and one.first > engine.step]
+    if engine.stop_reason is not None and missed:
+        warnings.warn(
+            f"the run stopped at step {engine.step} ({engine.stop_reason}): {', '.join(map(str, missed))} did not happen",
+            MissedInterventions,
+            stacklevel=2,
+        )
+
+
 def to_the_end(
     session: Session, path: Path | None, options: Options, begin: Callable[[Session], None] | None = None
 ) -> xarray.Dataset:
@@ -79,6 +95,7 @@ def to_the_end(
             begin(session)
         with Progress(title, recipe.steps, engine.agents, options.progress) as bar:
             session.advance(recipe.steps, bar, last=True)
+        warn_of_missed(recipe, session.engine)
         stable, unhashed = session.final()
         result = writer.close(stable, unhashed)
     if path is None:

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from simengine.compile.state import State
 from simengine.errors import InputError, SimengineError
 from simengine.relations.edges import Edges, read_edges
-from simengine.relations.network import Network
+from simengine.relations.network import Network, network_of
 from simengine.runs.view import NamedDraws, PopulationView, named
-from simengine.scenario.scenario import Scenario
+from simengine.scenario.observables import holds
+from simengine.scenario.phases import Gather
+from simengine.scenario.scenario import Scenario, active
 
 
 def lay(scenario: Scenario, state: State, seed: int, given: Mapping[str, Edges]) -> None:
@@ -18,6 +20,7 @@ def lay(scenario: Scenario, state: State, seed: int, given: Mapping[str, Edges])
         network = held.network
         if name in given:
             edges, what = given[name], f"start: {name}"
+            _check_used(scenario, network)
         elif network.graph is not None:
             edges, what = _made(scenario, state, seed, network)
         else:
@@ -45,3 +48,24 @@ def _made(scenario: Scenario, state: State, seed: int, network: Network) -> tupl
         if type(error).__module__.partition(".")[0] == "networkx":
             raise InputError(f"{owner}.{network.name}: {called}(): {error}") from error
         raise
+
+
+def _check_used(scenario: Scenario, network: Network) -> None:
+    """Refuse edges of the user's own for a network at which nothing looks with these parameters."""
+    looking = [
+        phase for phase in scenario.declaration.phases.values()
+        if getattr(phase, "network", None) is network
+        or (isinstance(phase, Gather) and network_of(phase.relation) is network)
+    ]  # fmt: skip
+    running = active(scenario.declaration.phases, scenario.values)
+    observed = (getattr(strided.observable, "arguments", ()) for strided in scenario.recorded)
+    if any(phase in running for phase in looking) or any(network.name in names for names in observed):
+        return
+    wanted = {
+        f"{name}={value!r}": None
+        for phase in looking
+        for name, value in phase.when.items()
+        if not holds({name: value}, scenario.values)
+    }
+    needs = f"; it needs {' or '.join(wanted)}" if wanted else ""
+    raise InputError(f"start: {network.name}: nothing looks at this network with these parameters{needs}")

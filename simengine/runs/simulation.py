@@ -16,6 +16,7 @@ from simengine.runs.arguments import MOST_STEPS, checked_order, checked_path, ch
 from simengine.runs.engine import StorageOrder
 from simengine.runs.interrupts import InterruptedBetweenSteps
 from simengine.runs.layout import AXES
+from simengine.runs.network_view import NetworkView
 from simengine.runs.progress import CompileNotice, Progress
 from simengine.runs.recipe import Recipe
 from simengine.runs.schedule import carry_out as intervene
@@ -249,14 +250,16 @@ class Simulation:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        known = self._engine.state.populations
+        known, networks = self._engine.state.populations, self._engine.state.networks
+        if name in networks:
+            return NetworkView(networks[name])
         if name not in known:
-            words = [*known, *(word for word in dir(type(self)) if not word.startswith("_"))]
+            words = [*known, *networks, *(word for word in dir(type(self)) if not word.startswith("_"))]
             raise AttributeError(f"a simulation has no {name!r}{nearest(name, words)}")
         return self.population(name)
 
     def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *self._engine.state.populations})
+        return sorted({*super().__dir__(), *self._engine.state.populations, *self._engine.state.networks})
 
     def observe(self) -> xarray.Dataset:
         """Measure all observables now, with their units; nothing is recorded."""

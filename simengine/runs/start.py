@@ -75,6 +75,9 @@ def _from_path(scenario: type[Scenario], path: Path) -> Start:
     name = Path(place).name
     if given and name in networks:
         return _from_mapping(scenario, {name: Path(place).parent / file})
+    if given and place.isidentifier() and not path.exists():
+        hint = nearest(place, networks) or f"; networks: {', '.join(networks) or 'none'}"
+        raise InputError(f"start: {scenario.__name__} has no network {place!r}{hint}")
     if path.suffix != ".nc" and path.name.removesuffix(".gz").endswith(SUFFIXES):
         known = ", ".join(f"{name}={path.name}" for name in networks) or "this scenario has none"
         raise InputError(f"start: the graph {path.name} is for a network: {known}")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from simengine import InputError
-from simengine.diagnostics.estimate import Estimate, doubted, flagged, normal_interval, stacked
+from simengine.diagnostics.estimate import Estimate, doubted, flagged, normal_interval, positive_interval, stacked
 
 ONE = Estimate(1.0, 0.1, (0.8, 1.2), 0.5, 0.25, 40, "nat", "plug-in", ("ties",), "nothing to find", {"k": 4})
 
@@ -82,3 +82,11 @@ def test_details_that_are_arrays_belong_to_their_own_estimate() -> None:
 def test_several_methods_are_all_named() -> None:
     several = stacked([Estimate(1.0, method=method) for method in ("", "ksg-1", "atom-aware", "ksg-1")], (4,))
     assert several.method == "ksg-1 or atom-aware"
+
+
+def test_the_interval_of_something_positive_with_a_far_larger_error_holds_everything() -> None:
+    assert positive_interval(1e-30, 1.0) == (0.0, math.inf)
+    low, high = positive_interval(2.0, 0.5)
+    assert math.isclose(low * high, 4.0)
+    assert low < 2.0 < high
+    assert positive_interval(0.0, 1.0) == (0.0, 0.0)

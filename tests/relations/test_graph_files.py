@@ -165,3 +165,34 @@ def test_a_text_names_the_network_and_the_file(tmp_path: Path) -> None:
         assert run.attrs["parameter_n_agents"] == 4
     with pytest.raises(InputError, match=r"the graph friends.csv is for a network: acquaintances=friends.csv"):
         simengine.run(Circle, start=path, steps=1, progress=False)
+
+
+def test_edges_without_a_weight_have_the_default_as_those_of_networkx(tmp_path: Path) -> None:
+    graph = networkx.Graph([(0, 1, {"Weight": 2.5}), (1, 2)])
+    for suffix, write in ((".graphml", networkx.write_graphml), (".gml", networkx.write_gml)):
+        path = tmp_path / f"half{suffix}"
+        write(graph, path)
+        run = simengine.Simulation(Circle, start={"acquaintances": path}, progress=False)
+        assert run.acquaintances.weight.tolist() == [2.5, 1.0]
+
+
+def test_weights_that_are_text_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "text.graphml"
+    networkx.write_graphml(networkx.Graph([(0, 1, {"weight": "strong"})]), path)
+    with pytest.raises(InputError, match="weight of its edges is text; weight is a number"):
+        simengine.run(Circle, start={"acquaintances": path}, steps=1, progress=False)
+
+
+def test_a_graph_at_which_nothing_looks_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "friends.csv").write_text("0,1\n1,2\n")
+    start = {"acquaintances": tmp_path / "friends.csv"}
+    with pytest.raises(
+        InputError, match=r"nothing looks at this network with these parameters; it needs contacts='network'"
+    ):
+        simengine.run("voter", start=start, steps=1, progress=False)
+    assert (
+        simengine.run("voter", start=start, contacts="network", steps=1, progress=False).attrs["parameter_n_agents"]
+        == 3
+    )
+    with pytest.raises(InputError, match=r"Circle has no network 'acquaintance'; did you mean 'acquaintances'"):
+        simengine.run(Circle, start="acquaintance=friends.csv", steps=1, progress=False)

@@ -223,3 +223,15 @@ def test_a_reach_that_is_no_distance_is_refused(reach: float) -> None:
 
     with pytest.raises(InputError, match=r"Far.beyond: the reach must be a finite number from 0"):
         simengine.run(Far, steps=1, progress=False)
+
+
+def test_a_reach_that_names_no_parameter_is_told() -> None:
+    class Typo(Line):
+        beyond = Window(Line.agents.place, reach="bond")
+
+    class Lambda(Line):
+        beyond = Window(Line.agents.place, reach=lambda p: p.bond)
+
+    for scenario in (Typo, Lambda):
+        with pytest.raises(ScenarioError, match=r"there is no parameter 'bond'; did you mean 'bound'"):
+            simengine.run(scenario, steps=1, progress=False)

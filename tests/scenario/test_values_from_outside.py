@@ -110,6 +110,13 @@ def test_a_stop_condition_counts_from_the_step_at_which_its_parameters_hold() ->
     assert run.attrs["stop_reason"] == "agents.luck unchanged within 0"
 
 
+def test_interventions_that_a_stopped_run_never_reached_are_told() -> None:
+    with pytest.warns(
+        UserWarning, match=r"stopped at step 1 \(agents.luck unchanged.*\): at\(3, noise=1.0\) did not happen"
+    ):
+        simengine.run(Crowd, interventions=[simengine.at(3, noise=1.0)], **QUIETLY)
+
+
 def test_declarations_that_cannot_be_are_refused() -> None:
     with pytest.raises(ScenarioError, match=r"field\(low=2, high=1\): low is at most high"):
         field(low=2, high=1)

@@ -23,7 +23,7 @@ from scipy.sparse.linalg import splu
 from simengine.arrays.exact import SIZE, add_array, rounded
 from simengine.arrays.jit import njit
 from simengine.diagnostics import checks
-from simengine.diagnostics.estimate import QUANTILE, Estimate, flagged
+from simengine.diagnostics.estimate import Estimate, flagged, positive_interval
 from simengine.diagnostics.populations.communities import one_batch
 from simengine.diagnostics.populations.graphs import Counts, Floats, Graph, graph_of_agents
 from simengine.diagnostics.populations.opinions import scalar_opinions
@@ -99,8 +99,8 @@ def friedkin_johnsen_polarization(
     null_sd = math.sqrt(max(2.0 * m2**2 * (squares - trace**2 / (n - 1.0))
                             + (m4 - 3.0 * m2**2) * (diagonal - trace**2 / n), 0.0))  # fmt: skip
     return Estimate(
-        value, error, _positive(value, error), m2 * n / (n - 1.0) * trace, null_sd, n, "1", "friedkin-johnsen", flags,
-        DEALT, {"each": value / n, "innate": m2 * n, "trace": trace},
+        value, error, positive_interval(value, error), m2 * n / (n - 1.0) * trace, null_sd, n, "1", "friedkin-johnsen",
+        flags, DEALT, {"each": value / n, "innate": m2 * n, "trace": trace},
     )  # fmt: skip
 
 
@@ -183,7 +183,7 @@ def graph_disagreement(
     null_mean, null_sd = _dealt_out(z, graph, strength)
     spread = 2.0 * float(np.var(z, ddof=1))
     return Estimate(
-        value, error, _positive(value, error), null_mean, null_sd, z.size, "1", "edges", flags, DEALT,
+        value, error, positive_interval(value, error), null_mean, null_sd, z.size, "1", "edges", flags, DEALT,
         {"each": mean, "ratio": mean / spread if spread > 0.0 else math.nan, "edges": graph.m, "effective": effective},
     )  # fmt: skip
 
@@ -204,14 +204,6 @@ def _dealt_out(z: Floats, graph: Graph, strength: Floats) -> tuple[float, float]
         + total**2 * (n * n - 3.0 - (n - 1.0) ** 2 * kurtosis)
     ) / (n * (n - 2.0) * (n - 3.0) * total**2)
     return mean, mean * math.sqrt(max(variance, 0.0))
-
-
-def _positive(value: float, error: float) -> tuple[float, float]:
-    """An interval of what cannot be negative, symmetric in its logarithm."""
-    if not value > 0.0:
-        return value, value
-    factor = math.exp(QUANTILE * error / value)
-    return value / factor, value * factor
 
 
 def graph_disagreement_from_sums(total: NDArray[np.int64], edges: int, weight: float) -> Estimate:

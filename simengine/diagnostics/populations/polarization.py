@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simengine.diagnostics import checks
-from simengine.diagnostics.estimate import QUANTILE, Estimate, flagged, normal_interval, stacked
+from simengine.diagnostics.estimate import Estimate, flagged, normal_interval, positive_interval, stacked
 from simengine.diagnostics.populations.arguments import checked_numbers, checked_positive, checked_size
 from simengine.diagnostics.populations.bins import checked_range, edges_of
 from simengine.diagnostics.populations.opinions import one_table, opinion_counts, scalar_opinions
@@ -95,7 +95,7 @@ def opinion_variance_from_moments(n: int, moments: Floats, *, width: float | Non
         null = (width**2 / 12.0, width**2 * math.sqrt((1.0 / 80.0 - (n - 3.0) / (n - 1.0) / 144.0) / n))
     flags = flagged("few_samples" if n < _FEWEST else None, "constant" if value == 0.0 else None)
     return Estimate(
-        value, error, _positive_interval(value, error), *null, n, "1", "variance", flags,
+        value, error, positive_interval(value, error), *null, n, "1", "variance", flags,
         EVEN if width is not None else "",
     )  # fmt: skip
 
@@ -132,7 +132,7 @@ def _of_pair_differences(
         null = (width / 3.0, width * math.sqrt((4.0 * (n - 2) / 180.0 + 2.0 / 18.0) / (n * (n - 1.0))))
     flags = flagged("few_samples" if n < _FEWEST else None, "constant" if value == 0.0 else None)
     return Estimate(
-        value, error, _positive_interval(value, error), *null, n, "1", "pair-difference", flags,
+        value, error, positive_interval(value, error), *null, n, "1", "pair-difference", flags,
         EVEN if width is not None else "", details,
     )  # fmt: skip
 
@@ -277,14 +277,6 @@ def _sarle(raw: Floats) -> float:
     three = c - 3.0 * a * b + 2.0 * a**3
     four = d - 4.0 * a * c + 6.0 * a * a * b - 3.0 * a**4
     return float((three * three / two**3 + 1.0) / (four / two**2))
-
-
-def _positive_interval(value: float, error: float) -> tuple[float, float]:
-    """An interval of what cannot be negative, symmetric in its logarithm."""
-    if value <= 0.0:
-        return value, value
-    factor = math.exp(QUANTILE * error / value)
-    return value / factor, value * factor
 
 
 def _too_few(n: int, method: str) -> Estimate:
