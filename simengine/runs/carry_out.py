@@ -72,11 +72,9 @@ def warn_of_missed(recipe: Recipe, engine: Driver) -> None:
     """Say which interventions a stop condition has cut off."""
     missed = [one for one in recipe.interventions if one.stride is None and one.first > engine.step]
     if engine.stop_reason is not None and missed:
-        warnings.warn(
-            f"the run stopped at step {engine.step} ({engine.stop_reason}): {', '.join(map(str, missed))} did not happen",
-            MissedInterventions,
-            stacklevel=2,
-        )
+        stopped = f"the run stopped at step {engine.step} ({engine.stop_reason})"
+        listed = ", ".join(map(str, missed))
+        warnings.warn(f"{stopped}: {listed} did not happen", MissedInterventions, stacklevel=2)
 
 
 def to_the_end(

@@ -51,7 +51,7 @@ def _made(scenario: Scenario, state: State, seed: int, network: Network) -> tupl
 
 
 def _check_used(scenario: Scenario, network: Network) -> None:
-    """Refuse edges of the user's own for a network at which nothing looks with these parameters."""
+    """Refuse edges of the user's own for a network at which phases would look with other parameters only."""
     looking = [
         phase for phase in scenario.declaration.phases.values()
         if getattr(phase, "network", None) is network
@@ -59,7 +59,7 @@ def _check_used(scenario: Scenario, network: Network) -> None:
     ]  # fmt: skip
     running = active(scenario.declaration.phases, scenario.values)
     observed = (getattr(strided.observable, "arguments", ()) for strided in scenario.recorded)
-    if any(phase in running for phase in looking) or any(network.name in names for names in observed):
+    if not looking or any(phase in running for phase in looking) or any(network.name in names for names in observed):
         return
     wanted = {
         f"{name}={value!r}": None
@@ -67,5 +67,5 @@ def _check_used(scenario: Scenario, network: Network) -> None:
         for name, value in phase.when.items()
         if not holds({name: value}, scenario.values)
     }
-    needs = f"; it needs {' or '.join(wanted)}" if wanted else ""
-    raise InputError(f"start: {network.name}: nothing looks at this network with these parameters{needs}")
+    needs = " or ".join(wanted)
+    raise InputError(f"start: {network.name}: nothing looks at this network with these parameters; it needs {needs}")
