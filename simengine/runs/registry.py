@@ -84,7 +84,7 @@ def _load_installed(name: str) -> type[Scenario]:
         inside = [other for other, entries in known.items() if entries[0].module.rpartition(".")[2] == name]
         if inside:
             raise InputError(f"{name} holds several scenarios; name one: {', '.join(inside)}")
-        hint = nearest(name, known) or f"; installed: {', '.join(known) or 'none'}"
+        hint = nearest(name, known) or "; simengine list names those that are installed"
         raise InputError(f"unknown scenario {shown(name)}{hint} (a file is given as its path, ending in .py)")
     values = [entry.value for entry in known[name]]
     if len(values) > 1:

@@ -472,7 +472,7 @@ def unsettle() -> None:
 SHIPPED: dict[str, dict[str, Any]] = {
     "schooling": {"n_agents": 26},
     "flocking": {"n_agents": 40, "box": 15.0},
-    "voter": {"n_agents": 36},
+    "voter": {"n_agents": 36, "contacts": "network", "graph": "ring"},
     "predator_prey": {"n_prey": 60, "n_predators": 20, "box": 6.0, "prey_capacity": 500, "predator_capacity": 100},
     "wealth_exchange": {"n_agents": 30},
 }
@@ -498,6 +498,8 @@ def check_shipped(name: str) -> None:
     scenario = registry.find(name)
     for number, regime in enumerate(regimes_of(scenario)):
         assert_any_shards_agree(scenario, 3, shards=(3,) if number else (2, 3, 7), **{**regime, **SHIPPED[name]})
+    if name == "voter":
+        assert_any_shards_agree(scenario, 3, n_agents=36)
     if name == "wealth_exchange":
         assert_any_shards_agree(scenario, 4, start={"wealth": np.arange(30)}, **SHIPPED[name])
 

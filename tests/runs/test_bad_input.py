@@ -371,7 +371,7 @@ def test_a_file_that_gives_no_scenario_says_why(text, message, tmp_path, folder,
     [
         ("schoolin", "unknown scenario 'schoolin'; did you mean 'schooling'?"),
         ("none/model.py", "no scenario file 'none/model.py'"),
-        ("xyzzy", "unknown scenario 'xyzzy'; installed: "),
+        ("xyzzy", "unknown scenario 'xyzzy'; simengine list names those that are installed"),
     ],
 )
 def test_a_scenario_that_does_not_exist_is_refused(name, message, folder, capsys):
