@@ -8,8 +8,10 @@ in any of them begins a new one.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import re
+import secrets
 import tempfile
 from collections.abc import Callable
 from functools import cache
@@ -18,7 +20,15 @@ from typing import TYPE_CHECKING, Any
 
 import numba
 from numba.core import config
+from numba.core.bytecode import FunctionIdentity
 from numba.core.caching import IndexDataCacheFile
+
+PROCESS_BITS, FUNCTION_BITS = 62, 32
+
+# Numba names machine code by the function, its types and a number that each process counts from 1, and the linker takes
+# two pieces of one name for the same. Code kept by two processes may so be mixed up in a third: a sort that comes to
+# call the parts of an argsort returns nonsense. Numbers that no two processes share keep them apart.
+FunctionIdentity._unique_ids = itertools.count(secrets.randbits(PROCESS_BITS) << FUNCTION_BITS)
 
 
 def compiled(**options: Any) -> Any:

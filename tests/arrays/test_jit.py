@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -76,3 +78,20 @@ def test_machine_code_depends_on_every_source_that_its_module_imports_and_on_no_
     assert folder() == before
     (package / "top/deep/thing.py").write_text("name = 2\n", encoding="utf-8")
     assert folder() != before
+
+
+NUMBERED = """
+import sys
+from simengine.arrays import jit
+from numba.core.bytecode import FunctionIdentity
+print(next(FunctionIdentity._unique_ids))
+"""
+
+
+def test_no_two_processes_give_their_machine_code_the_same_names() -> None:
+    # Two names would agree by chance once in 2**62.
+    numbers = [
+        int(subprocess.run([sys.executable, "-c", NUMBERED], capture_output=True, text=True, check=True).stdout)
+        for _ in range(2)
+    ]
+    assert abs(numbers[0] - numbers[1]) > 2**31
