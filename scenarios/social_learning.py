@@ -47,15 +47,13 @@ import numpy as np
 from simengine import Output, Scenario, decision, field, observable, param, population, update
 from simengine.diagnostics import streaming
 from simengine.random.draws import log_unit
-from simengine.scenarios.herding import BanerjeeHerding, GaussianLearning, NetworkLearning
+from simengine.scenarios.herding import LATTICE, TIE, BanerjeeHerding, GaussianLearning, NetworkLearning
 from simengine.scenarios.social_learning_planner import belief_grid, solve_planner
 
 __all__ = ["BanerjeeHerding", "GaussianLearning", "NetworkLearning", "SocialLearning", "solve_planner"]
 
 BAD, GOOD = 0, 1
-TIE = 1e-9
 CERTAIN = 700.0
-LATTICE = 2.0**40
 SNAP = 1e-9
 
 
