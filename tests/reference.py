@@ -26,7 +26,7 @@ from simengine.scenario.phases import Birth, Decision, Events, Gather, Rewire, S
 from simengine.scenario.scenario import active
 from simengine.scenario.stop import Consensus, Extinct, Unchanged, When
 
-NO_MESSAGE = {"total": 0, "count": 0, "lowest_id": -1, "drawn": -1}
+NO_MESSAGE = {"total": 0, "count": 0, "median": math.nan, "lowest_id": -1, "drawn": -1}
 
 
 class Rows:
@@ -437,6 +437,8 @@ class World:
             return math.fsum(values) if combine.dtype is float else sum(int(value) for value in values)
         if combine.rule in {"minimum", "maximum"}:
             return (min if combine.rule == "minimum" else max)(values)
+        if combine.rule == "median":
+            return np.median(values)
         if combine.rule == "count":
             return len(received)
         identities = {int(senders.ids[sender]) for sender, _ in received}

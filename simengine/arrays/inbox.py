@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from simengine.arrays.exact import add, new_accumulator, rounded
@@ -12,6 +14,9 @@ from simengine.arrays.jit import njit
 from simengine.random.draws import bits_pair
 
 jit = njit(cache=True, nogil=True, error_model="numpy")
+
+FEW = 32
+"""Up to so many values are sorted rather than selected from."""
 
 
 @jit
@@ -33,28 +38,34 @@ def combine_total_integers(to, value, inbox):  # type: ignore[no-untyped-def]
 
 
 @jit
-def combine_total_floats(sites, values, inbox):  # type: ignore[no-untyped-def]
-    """Add values to their receivers' sums, each sum exact and rounded once.
+def listed_by_receiver(sites, values, receivers):  # type: ignore[no-untyped-def]
+    """List the values sent to each receiver: where each one's begin (and the last one's end), and the values.
 
     ``sites`` and ``values`` are tuples of arrays, one ``to`` and its values for each place in the author's function
     that sends.
     """
-    starts = np.zeros(inbox.shape[0] + 1, np.int64)
+    starts = np.zeros(receivers + 2, np.int64)
     for site in range(len(sites)):
         to = sites[site]
         for sender in range(to.shape[0]):
             if to[sender] >= 0:
-                starts[to[sender] + 1] += 1
-    for receiver in range(inbox.shape[0]):
-        starts[receiver + 1] += starts[receiver]
-    listed = np.empty(starts[inbox.shape[0]], np.float64)
-    place = starts.copy()
+                starts[to[sender] + 2] += 1
+    for receiver in range(receivers):
+        starts[receiver + 2] += starts[receiver + 1]
+    listed = np.empty(starts[receivers + 1], np.float64)
     for site in range(len(sites)):
         to, value = sites[site], values[site]
         for sender in range(to.shape[0]):
             if to[sender] >= 0:
-                listed[place[to[sender]]] = value[sender]
-                place[to[sender]] += 1
+                listed[starts[to[sender] + 1]] = value[sender]
+                starts[to[sender] + 1] += 1
+    return starts, listed
+
+
+@jit
+def combine_total_floats(sites, values, inbox):  # type: ignore[no-untyped-def]
+    """Add values to their receivers' sums, each sum exact and rounded once."""
+    starts, listed = listed_by_receiver(sites, values, inbox.shape[0])
     for receiver in range(inbox.shape[0]):
         first, last = starts[receiver], starts[receiver + 1]
         if last > first:
@@ -62,6 +73,66 @@ def combine_total_floats(sites, values, inbox):  # type: ignore[no-untyped-def]
             for index in range(first, last):
                 add(accumulator, listed[index])
             inbox[receiver] = rounded(accumulator)
+
+
+@jit
+def combine_median(sites, values, inbox):  # type: ignore[no-untyped-def]
+    """Keep the median of what each receiver was sent, the mean of the middle two for even numbers; nan if any is."""
+    starts, listed = listed_by_receiver(sites, values, inbox.shape[0])
+    for receiver in range(inbox.shape[0]):
+        sent = listed[starts[receiver] : starts[receiver + 1]]
+        if sent.shape[0] > 0:
+            inbox[receiver] = median_in_place(sent)
+
+
+@jit
+def median_in_place(values):  # type: ignore[no-untyped-def]
+    """Return the median of one or more values, which it reorders."""
+    for index in range(values.shape[0]):
+        if math.isnan(values[index]):
+            return values[index]
+    upper = values.shape[0] // 2
+    if values.shape[0] <= FEW:
+        for index in range(1, values.shape[0]):
+            moved, place = values[index], index
+            while place > 0 and values[place - 1] > moved:
+                values[place] = values[place - 1]
+                place -= 1
+            values[place] = moved
+    else:
+        select_in_place(values, upper)
+    if values.shape[0] % 2 == 1:
+        return values[upper]
+    lower = values[0]
+    for index in range(1, upper):
+        lower = max(lower, values[index])
+    return 0.5 * (lower + values[upper])
+
+
+@jit
+def select_in_place(values, rank):  # type: ignore[no-untyped-def]
+    """Bring the value of a rank to its place, none greater before it and none smaller after it (Hoare's selection)."""
+    first, last = 0, values.shape[0] - 1
+    while first < last:
+        middle = (first + last) // 2
+        low, pivot, high = values[first], values[middle], values[last]
+        pivot = max(min(low, pivot), min(max(low, pivot), high))
+        left, right = first, last
+        while left <= right:
+            while values[left] < pivot:
+                left += 1
+            while values[right] > pivot:
+                right -= 1
+            if left <= right:
+                values[left], values[right] = values[right], values[left]
+                left += 1
+                right -= 1
+        if rank <= right:
+            last = right
+        elif rank >= left:
+            first = left
+        else:
+            return
 
 
 @jit

@@ -147,13 +147,14 @@ def emit_send(
             check = names.imports("simengine.arrays.inbox", "check_receivers")
             for site in sites:
                 code.line(f"{check}({buffer_of(site)}, {into})")
-            if (combine.rule, combine.dtype) == ("total", float) and sites:
-                total = names.imports("simengine.arrays.inbox", "combine_total_floats")
+            at_once = {"total": "total_floats", "median": "median"} if combine.dtype is float else {}
+            if combine.rule in at_once and sites:
+                function = names.imports("simengine.arrays.inbox", f"combine_{at_once[combine.rule]}")
                 to = "".join(f"{buffer_of(site)}, " for site in sites)
                 values = "".join(
                     f"{buffer_of(Result('message', f'{inbox}_value', site.component))}, " for site in sites
                 )
-                code.line(f"{total}(({to}), ({values}), {into})")
+                code.line(f"{function}(({to}), ({values}), {into})")
                 continue
             for result in sites:
                 rule = "total_integers" if combine.rule == "total" else combine.rule

@@ -56,19 +56,21 @@ def running(initial: float | int | bool) -> Any:
 class Combine:
     """How contributions sent to one agent become one value, whatever their order."""
 
-    rule: Literal["total", "count", "minimum", "maximum", "lowest_id", "drawn"]
+    rule: Literal["total", "count", "minimum", "maximum", "median", "lowest_id", "drawn"]
     dtype: type = float
 
     @property
     def takes_value(self) -> bool:
         """Whether a contribution carries a value (the others carry only who sent it)."""
-        return self.rule in {"total", "minimum", "maximum"}
+        return self.rule in {"total", "minimum", "maximum", "median"}
 
     @property
     def empty(self) -> float | int:
         """What an agent finds to which nothing was sent."""
         if self.rule in {"lowest_id", "drawn"}:
             return NOBODY
+        if self.rule == "median":
+            return math.nan
         if self.rule in {"total", "count"}:
             return 0.0 if self.dtype is float else 0
         most = math.inf if self.dtype is float else 2**63 - 1
@@ -93,6 +95,11 @@ def lowest(dtype: type = float) -> Any:
 def highest(dtype: type = float) -> Any:
     """Combine sent values by their maximum; minus infinity (or the smallest integer) when nothing was sent."""
     return Combine("maximum", dtype)
+
+
+def median() -> Any:
+    """Combine sent values by their median (the mean of the middle two for even numbers); nan when nothing was sent."""
+    return Combine("median", float)
 
 
 def lowest_id() -> Any:
@@ -315,12 +322,13 @@ def send(
     """Declare contributions to agents of ``to``: ``def give(me, agents, acc, send)`` calls ``send.name(other, value)``.
 
     ``inboxes`` name the combined values, each with its order-free rule (`summed`, `counted`, `lowest`, `highest`,
-    `lowest_id`, `drawn`); later phases read them as fields of the receivers, ``agents.name[me]``.
+    `median`, `lowest_id`, `drawn`); later phases read them as fields of the receivers, ``agents.name[me]``.
     """
     for name, combine in inboxes.items():
         if not isinstance(combine, Combine):
             raise ScenarioError(
-                f"inbox {name!r}: declare it with summed(), counted(), lowest(), highest(), lowest_id() or drawn()"
+                f"inbox {name!r}: declare it with summed(), counted(), lowest(), highest(), median(), lowest_id() or "
+                "drawn()"
             )
         if name in to.fields or name in to.inboxes:
             raise ScenarioError(f"inbox {name!r}: the receiving population already has a field of that name")

@@ -25,6 +25,8 @@ def test_each_rule_combines_whatever_the_order_of_the_senders(
         totals, counts, low, high = np.zeros(4), np.zeros(4, np.int64), np.full(4, np.inf), np.full(4, -np.inf)
         integers, first, drawn = np.zeros(4, np.int64), np.full(4, -1, np.int64), np.full(4, -1, np.int64)
         inbox.combine_total_floats((to[::2].copy(), to[1::2].copy()), (value[::2].copy(), value[1::2].copy()), totals)
+        middle = np.full(4, np.nan)
+        inbox.combine_median((to[::2].copy(), to[1::2].copy()), (value[::2].copy(), value[1::2].copy()), middle)
         inbox.combine_total_integers(to, whole, integers)
         inbox.combine_count(to, counts)
         inbox.combine_minimum(to, value, low)
@@ -35,6 +37,7 @@ def test_each_rule_combines_whatever_the_order_of_the_senders(
             mine = [message for message in sent if message[0] == receiver]
             senders = [i * 3 for i, message in enumerate(sent) if message[0] == receiver]
             assert totals[receiver] == math.fsum(m[1] for m in mine)
+            assert middle[receiver] == np.median([m[1] for m in mine]) if mine else math.isnan(middle[receiver])
             assert integers[receiver] == sum(m[2] for m in mine)
             assert counts[receiver] == len(mine)
             assert low[receiver] == min((m[1] for m in mine), default=math.inf)
@@ -44,3 +47,20 @@ def test_each_rule_combines_whatever_the_order_of_the_senders(
         if listed is not order:
             before = drawn.copy()
     np.testing.assert_array_equal(before, drawn)
+
+
+@given(st.lists(st.integers(-20, 20) | st.floats(-1e9, 1e9), min_size=1, max_size=300))
+def test_the_median_of_few_and_of_many_values_is_numpys(values: list[float]) -> None:
+    assert inbox.median_in_place(np.array(values, float)) == np.median(values)
+
+
+def test_the_median_of_values_with_one_that_is_not_a_number_is_none() -> None:
+    for size in (3, 100):
+        values = np.arange(float(size))
+        values[1] = math.nan
+        assert math.isnan(inbox.median_in_place(values))
+
+
+def test_the_median_of_many_sorted_reversed_and_equal_values_is_found() -> None:
+    for values in (np.arange(10_001.0), np.arange(10_000.0)[::-1], np.zeros(5_000), np.arange(9_999) % 3.0):
+        assert inbox.median_in_place(values.copy()) == np.median(values)

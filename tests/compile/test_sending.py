@@ -24,6 +24,7 @@ from simengine import (
     highest,
     lowest,
     lowest_id,
+    median,
     param,
     population,
     reference,
@@ -49,6 +50,7 @@ def post(dynamic: bool) -> type[Scenario]:
             visits=field(int),
             cheap=field(),
             dear=field(),
+            usual=field(),
             stock=field(int),
             least=field(int),
             most=field(int),
@@ -85,6 +87,7 @@ def post(dynamic: bool) -> type[Scenario]:
             visitors=counted(),
             low=lowest(),
             high=highest(),
+            middle=median(),
             fewest=lowest(int),
             largest=highest(int),
             first=lowest_id(),
@@ -101,6 +104,8 @@ def post(dynamic: bool) -> type[Scenario]:
                 send.money(acc.target, -0.5 * price)
                 send.low(acc.target, price)
                 send.high(acc.target, price)
+                send.middle(acc.target, price)
+                send.middle(agents.shop[me], -price)
                 send.winner(acc.target)
                 send.first(acc.target)
             for number in range(3):
@@ -114,6 +119,7 @@ def post(dynamic: bool) -> type[Scenario]:
             new.visits[me] = shops.visitors[me]
             new.cheap[me] = shops.low[me]
             new.dear[me] = shops.high[me]
+            new.usual[me] = shops.middle[me]
             new.stock[me] = shops.goods[me]
             new.least[me] = shops.fewest[me]
             new.most[me] = shops.largest[me]
