@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from simengine.relations import graphs as graphs
     from simengine.relations.chosen import Chosen, ChosenBy, Mates, Members, Owner
     from simengine.relations.everyone import Everyone
+    from simengine.relations.grid import Grid
     from simengine.relations.matching import Matching
     from simengine.relations.network import Network
     from simengine.relations.random import Random
@@ -62,6 +63,7 @@ _HOME = {
     "simengine.random.streams": ("AgentDraws",),
     "simengine.relations.chosen": ("Chosen", "ChosenBy", "Mates", "Members", "Owner"),
     "simengine.relations.everyone": ("Everyone",),
+    "simengine.relations.grid": ("Grid",),
     "simengine.relations.matching": ("Matching",),
     "simengine.relations.network": ("Network",),
     "simengine.relations.random": ("Random",),
@@ -100,6 +102,7 @@ __all__ = [
     "ChosenBy",
     "Comparison",
     "Everyone",
+    "Grid",
     "InputError",
     "Intervention",
     "Matching",

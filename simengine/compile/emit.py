@@ -65,6 +65,8 @@ def argument_expressions(
             expressions.append(names.parameter(argument.name))
         elif argument.kind == "key":
             expressions.append(names.draw_key(me.name, argument.name))
+        elif argument.kind == "collected":
+            expressions.append(collected_expression(argument, names))
         elif argument.kind == "edge":
             expressions.append(f"{names.edges_of(argument.owner, f'{argument.at}_field_{argument.name}')}[edge]")
         elif argument.kind in {"offset", "direction"}:
@@ -72,6 +74,25 @@ def argument_expressions(
         else:
             expressions.append({"id": "me_id", "me": "np.int64(me)"}.get(argument.kind, argument.kind))
     return expressions
+
+
+def collected_expression(argument: Argument, names: Names) -> str:
+    """What somebody collected in an earlier gather: kept by agent, or a variable where it is collected on the spot."""
+    if argument.owner in names.collectors:
+        return argument.variable
+    return names.accumulator(names.gathers[argument.owner], argument.name, argument.component, argument.at)
+
+
+def collect_on_the_spot(code: Code, lowered: Lowered, names: Names, at: str) -> None:
+    """Emit the calls that collect for ``at``, me or other, what the lowered gather reads of earlier gathers."""
+    wanted = {
+        a.owner for a in lowered.arguments if a.kind == "collected" and a.at == at and a.owner in names.collectors
+    }
+    for owner in sorted(wanted):
+        collector = names.collectors[owner]
+        targets = [Argument("collected", name, row, owner, at).variable for name, row in collector.results]
+        names.used |= collector.names.used
+        call_line(code, targets, collector.name, [f"np.int64({at})", "step", *sorted(collector.names.used)])
 
 
 def field_expression(argument: Argument, names: Names, owner: Population) -> str:

@@ -11,12 +11,14 @@ from simengine.compile.emit import (
     argument_expressions,
     call_line,
     chunked,
+    collect_on_the_spot,
     finish,
 )
 from simengine.compile.lanes import LaneForm, lane_form
 from simengine.compile.lowered import Argument, Lowered
 from simengine.compile.names import Lines, Names
-from simengine.relations.base import Code
+from simengine.errors import ScenarioError
+from simengine.relations.base import Code, Relation
 from simengine.scenario.phases import Accumulator, AgentPhase, Gather
 from simengine.scenario.population import Population
 
@@ -31,8 +33,10 @@ def visit_relation(
         if call.on_lanes and relation.visit_lanes(code, names, call):
             return "sum"
     start_accumulators(code, gather)
+    collect_on_the_spot(code, lowered, names, "me")
 
     def body() -> None:
+        collect_on_the_spot(code, lowered, names, "other")
         if any(argument.kind == "other_id" for argument in lowered.arguments):
             code.line(f"other_id = {names.ids(relation.target)}[other]")
         arguments = argument_expressions(lowered, names, relation.source, populations, lambda a: a.variable)
@@ -40,6 +44,31 @@ def visit_relation(
 
     relation.visit(code, names, body)
     return "acc"
+
+
+def emit_collector(gather: Gather, lowered: Lowered, names: Names, populations: dict[str, Population]) -> Function:
+    """A gather for one agent, called where another gather reads what that agent collects, in a phase in turn."""
+    relation = gather.relation
+    if type(relation).prepare is not Relation.prepare or type(relation).scratch is not Relation.scratch:
+        raise ScenarioError(
+            f"{gather.where}: what others collect in {gather.name}() cannot be read in a phase in which agents act in "
+            f"turn, as it looks over {type(relation).__name__}; a Network, Chosen and Everyone can be looked over there"
+        )
+    if any(argument.kind == "key" for argument in lowered.arguments):
+        raise ScenarioError(
+            f"{gather.where}: what others collect in {gather.name}() cannot be read in a phase in which agents act in "
+            "turn, as it draws numbers"
+        )
+    code = Lines()
+    code.depth = 1
+    if any(argument.kind == "id" for argument in lowered.arguments):
+        code.line(f"me_id = {names.ids(relation.source)}[me]")
+    prefix = visit_relation(code, names, gather, lowered, populations)
+    results = [(name, row) for name, accumulator in gather.accumulators.items() for row in range(accumulator.rows)]
+    code.line(f"return {', '.join(f'{prefix}_{name}_{row}' for name, row in results)}")
+    name = f"collect_{gather.name}"
+    source = f"def {name}({', '.join(['me', 'step', *sorted(names.used)])}):\n" + code.text()
+    return Function(name, source, names, False)
 
 
 def emit_gather(
@@ -79,7 +108,8 @@ class GatherCall:
             accumulator.additive and accumulator.dtype in {int, float} for accumulator in gather.accumulators.values()
         )
         loose = {a.variable for a in seen} - self._packed
-        self.needs_other = bool(kinds & {"other", "other_id"}) or bool(loose)
+        collected = any(a.kind == "collected" and a.at == "other" for a in lowered.arguments)
+        self.needs_other = bool(kinds & {"other", "other_id"}) or bool(loose) or collected
         self.lanes = lanes if plain_values and not self.needs_other else None
         self.on_lanes = self.lanes is not None
         self.needs_id = bool(kinds & {"id"})

@@ -29,7 +29,7 @@ from simengine.scenario.population import Field, Population
 # What generated code calls its own variables; an author's variables of such names are renamed.
 GENERATED_PREFIXES = (
     "acc", "p", "key", "offset", "direction", "new", "child", "message", "value", "test", "when", "else", "part",
-    "engine", "local", "_draw", "edge", "request",
+    "engine", "local", "_draw", "edge", "request", "collected",
 )  # fmt: skip
 GENERATED_NAMES = ("me", "other", "id", "other_id", "step", "distance", "live")
 
@@ -56,8 +56,12 @@ class Expressions(ast.NodeTransformer):
         static: Mapping[str, Any],
         sequential: bool,
         uncollected: frozenset[str] = frozenset(),
+        gathers: Mapping[str, Gather] | None = None,
+        running: frozenset[str] = frozenset(),
     ) -> None:
         self.phase = phase
+        self.gathers = gathers or {}
+        self.running = running
         self.uncollected = uncollected
         self.me = me
         self.other = other
@@ -121,6 +125,8 @@ class Expressions(ast.NodeTransformer):
             owner, name = base.value.id, base.attr
             if owner == "acc":
                 return self.accumulator(node, name, self.component(index, node))
+            if owner in self.gathers and owner not in self.populations:
+                return self.collected(self.gathers[owner], name, index, node)
             if owner == "child":
                 return self.written("child", name, None, self.component(index, node), node)
             if owner == "new" or owner in self.populations:
@@ -144,6 +150,8 @@ class Expressions(ast.NodeTransformer):
                 return self.edge_value(node, name)
             if owner == "child":
                 return self.written("child", name, None, None, node)
+            if owner in self.gathers and owner not in self.populations:
+                self.fail(node, f"say whose: {owner}.{name}[other]")
             if owner in self.populations or owner == "new":
                 self.fail(node, f"index it with an agent: {owner}.{name}[me]")
         return self.generic_visit(node)
@@ -259,6 +267,32 @@ class Expressions(ast.NodeTransformer):
         argument = Argument("accumulator", name, component or 0)
         self.need(argument)
         return ast.copy_location(ast.Name(argument.variable, node.ctx), node)  # type: ignore[attr-defined]
+
+    def collected(self, gather: Gather, name: str, index: ast.expr, node: ast.Subscript) -> ast.expr:
+        """What somebody else, or I, collected in an earlier gather."""
+        parts = index.elts if isinstance(index, ast.Tuple) else [index]
+        at = parts[0].id if isinstance(parts[0], ast.Name) else ""
+        whose = {"me": self.me, "other": self.other}.get(at)
+        if not isinstance(node.ctx, ast.Load):
+            self.fail(node, f"what {gather.name} collected is read-only")
+        if whose is not gather.relation.source:
+            who = [
+                name for name in ("me", "other") if {"me": self.me, "other": self.other}[name] is gather.relation.source
+            ]
+            self.fail(
+                node, f"what {gather.name} collected is read at {' or '.join(who)}: {gather.name}.{name}[{who[0]}]"
+            )
+        if name not in gather.accumulators:
+            self.fail(node, f"{gather.name} collects no {name!r}{nearest(name, gather.accumulators)}")
+        declared = gather.accumulators[name]
+        component = self.component(parts[1], node) if len(parts) == 2 else None
+        if len(parts) > 2 or (component is None) != (declared.components == 0):
+            self.fail(node, f"{gather.name}.{name} has {declared.components or 'no'} components")
+        if component is not None and not 0 <= component < declared.components:
+            self.fail(node, f"{gather.name}.{name} has components 0 to {declared.components - 1}")
+        if gather.name not in self.running:
+            return ast.copy_location(constant(declared.dtype(declared.initial)), node)
+        return ast.copy_location(self.need(Argument("collected", name, component or 0, gather.name, at)), node)
 
     def edge_value(self, node: ast.Attribute, name: str) -> ast.expr:
         along = neighbours_of(self.phase.relation) if isinstance(self.phase, Gather) else None

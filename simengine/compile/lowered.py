@@ -14,7 +14,8 @@ class Argument:
 
     ``kind``: ``me``, ``other``, ``id``, ``other_id``, ``step``, ``distance``, ``offset`` and ``direction`` (``name`` is
     the axis), ``edge`` (the field ``name`` of the edge to other, in the network ``owner``, seen the way ``at``),
-    ``parameter``, ``accumulator``, ``key`` (of a named draw), ``ids`` (of ``owner``), ``field`` (of ``owner`` at
+    ``parameter``, ``accumulator``, ``collected`` (the accumulator ``name`` of the gather ``owner`` at ``at``), ``key``
+    (of a named draw), ``ids`` (of ``owner``), ``field`` (of ``owner`` at
     ``at``: ``me``, ``other`` or the whole ``array``).
     """
 
@@ -30,6 +31,7 @@ class Argument:
         parts = {
             "parameter": ("p", self.name),
             "accumulator": ("acc", self.name, self.component),
+            "collected": ("collected", self.owner, self.name, self.component, "at", self.at),
             "key": ("key", self.name),
             "offset": ("offset", self.name),
             "direction": ("direction", self.name),

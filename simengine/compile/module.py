@@ -12,14 +12,14 @@ from simengine.compile.helpers import Globals
 from simengine.compile.lanes import lane_form
 from simengine.compile.lower import Lowering
 from simengine.compile.lowered import Lowered
-from simengine.compile.names import Binding, Lines, Names, Streams
+from simengine.compile.names import Binding, Collector, Lines, Names, Streams
 from simengine.compile.sharing import Cut, Share, Step, check_regions, cut_into_segments, is_repeated
 from simengine.errors import ScenarioError
 from simengine.relations.base import Relation
 from simengine.relations.network import Neighbours, Network
 from simengine.relations.space import Space
 from simengine.scenario.phases import AgentPhase, Birth, Decision, Gather, Phase, Rewire, Send, Update
-from simengine.scenario.scenario import Scenario, active
+from simengine.scenario.scenario import Scenario, active, gathers_read
 from simengine.scenario.stop import Consensus, Extinct, Stop, Unchanged, When
 
 
@@ -70,6 +70,9 @@ class ModuleWriter:
         self.joined = all_relations(declaration.relations, self.phases)
         self.relations = relation_names(self.joined)
         self.choices = {key: self._relation(key).static(scenario.values) for key in self.relations}
+        self.gathers = {phase.name: phase for phase in declaration.phases.values() if isinstance(phase, Gather)}
+        self.collectors: dict[str, Collector] = {}
+        self.helpers: list[emit.Function] = []
         self.streams = Streams()
         self.imports: dict[str, str] = {}
         self.globals = Globals()
@@ -86,10 +89,12 @@ class ModuleWriter:
     ) -> Names:  # fmt: skip
         """The scope of a phase's generated function."""
         shared_out = self.cut is not None and not sequential and not self._repeated(phase)
-        return Names(
+        names = Names(
             phase.name, self.streams, self.relations, self.imports, self.choices, sequential, written,
             written_elsewhere, shared_out,
         )  # fmt: skip
+        names.gathers = self.gathers
+        return names
 
     def _repeated(self, phase: Phase) -> bool:
         in_turn = not isinstance(phase, Gather) and getattr(phase, "order", "synchronous") != "synchronous"
@@ -108,6 +113,7 @@ class ModuleWriter:
             lowered = Lowering(
                 phase, me, other, self.populations, accumulators,
                 self.scenario.values | self.scenario.constants, self.static, sequential, self._uncollected(phase),
+                self.gathers, frozenset(gather.name for gather in self.gathers.values() if gather in self.phases),
             ).run()  # fmt: skip
             if sequential:
                 lowered.name += "_in_turn"
@@ -217,7 +223,11 @@ class ModuleWriter:
             if isinstance(phase, AgentPhase):
                 in_turn = isinstance(phase, Update | Decision) and phase.order != "synchronous"
                 (direct if in_turn else used).update(gather.name for gather in self._gathered(phase))
-        return direct - used
+        reads = {
+            name: {read.name for read in gathers_read(found, self.gathers)} for name, found in self.gathers.items()
+        }
+        on_the_spot = _with_those_read(direct, reads)
+        return on_the_spot - _with_those_read(used | self.gathers.keys() - on_the_spot, reads)
 
     def _emit(self, phase: Phase) -> emit.Function:
         if isinstance(phase, Update | Decision):
@@ -231,6 +241,11 @@ class ModuleWriter:
             written |= {(owner, name) for owner, name, _ in lowered.writes_others}
             self._check_moves(phase, lowered)
             names = self.names(phase, True, frozenset(written), bool(lowered.writes_others))
+            names.collectors = {
+                read: self._collector(read, phase, frozenset(written))
+                for _, found in gathers
+                for read in _owners(found)
+            }
             return emit_phases.emit_sequential(phase, lowered, gathers, names, self.populations, self.joined)
         if isinstance(phase, Send):
             return emit_phases.emit_send(phase, self.lower(phase), self.names(phase), self.populations, self.parallel)
@@ -252,6 +267,19 @@ class ModuleWriter:
         return emit_phases.emit_birth(
             phase, self.lower(phase), self.names(phase), self.populations, self.joined, collected, inboxes
         )
+
+    def _collector(self, name: str, phase: Phase, written: frozenset[tuple[str, str]]) -> Collector:
+        """The function that collects for any one agent what a gather collects, in a phase in turn; written once."""
+        if name not in self.collectors:
+            gather = self.gathers[name]
+            lowered = self.lower(gather, sequential=True)
+            names = self.names(gather, True, written)
+            names.collectors = {read: self._collector(read, phase, written) for read in _owners(lowered)}
+            function = emit_gathers.emit_collector(gather, lowered, names, self.populations)
+            self.helpers.append(function)
+            results = tuple((n, row) for n, a in gather.accumulators.items() for row in range(a.rows))
+            self.collectors[name] = Collector(function.name, names, results)
+        return self.collectors[name]
 
     def _assemble(self, segments: list[list[emit.Function] | HostPhase | Share]) -> Plan:
         stops = list(self.scenario.stops)
@@ -392,6 +420,8 @@ class ModuleWriter:
             lanes = lane_form(lowered) if lowered.name.startswith("gather_") else None
             if lanes is not None and any(f"{lanes.name}(" in function.source for function in self.functions):
                 lines += ["", "", "@inlined", *lanes.source.split("\n")]
+        for function in self.helpers:
+            lines += ["", "", "@inlined", *function.source.rstrip("\n").split("\n")]
         for function in self.functions:
             start = len(lines)
             lines += ["", "", "@looped" if function.parallel else "@plain", *function.source.rstrip("\n").split("\n")]
@@ -421,6 +451,19 @@ def relation_names(relations: list[Relation]) -> dict[int, str]:
             label += "_inner"
         names[id(relation)] = label
     return names
+
+
+def _owners(lowered: Lowered) -> list[str]:
+    """The gathers of which a lowered gather reads what others collected."""
+    return sorted({argument.owner for argument in lowered.arguments if argument.kind == "collected"})
+
+
+def _with_those_read(names: set[str], reads: Mapping[str, set[str]]) -> set[str]:
+    """Gathers, and those that they read, and those that these read."""
+    found = set(names)
+    while more := {read for name in found for read in reads[name]} - found:
+        found |= more
+    return found
 
 
 def _draw_names(source: str) -> set[str]:

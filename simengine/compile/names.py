@@ -45,6 +45,15 @@ class Lines:
         return "\n".join(self.lines) + "\n"
 
 
+@dataclass(frozen=True)
+class Collector:
+    """A generated function that collects for one agent what a gather collects: what it needs, and its results."""
+
+    name: str
+    names: Names
+    results: tuple[tuple[str, int], ...]
+
+
 @dataclass
 class Streams:
     """The named draws of a module; each gets a number, and the host derives its key from the seed."""
@@ -85,6 +94,8 @@ class Names:
         self.written_elsewhere = written_elsewhere
         self.used: dict[str, Binding] = {}
         self.keys: dict[str, int] = {}
+        self.gathers: Mapping[str, Gather] = {}
+        self.collectors: Mapping[str, Collector] = {}
 
     def use(self, name: str, kind: str, *key: Any) -> str:
         """Make ``name`` an argument that stands for a host object."""

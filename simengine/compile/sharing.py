@@ -9,7 +9,7 @@ is shared.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -109,16 +109,17 @@ def cut_into_segments(steps: list[Step], stops: Iterable[Stop], cut: Cut) -> lis
     """
     wanted: Needs = {field_value(stop.field): "" for stop in stops if isinstance(stop, Unchanged | Consensus)}
     rewired = frozenset(step.phase.network.name for step in steps if isinstance(step.phase, Rewire))
+    gathers = {step.phase.name: step.phase for step in steps if isinstance(step.phase, Gather)}
     known = OutOfDate()
     found: list[list[Function] | Share | Phase] = []
     for _ in range(2):
         found = [[]]
         if cut == "regions":
-            looked_at = set().union(*(needed(step, rewired) for step in steps))
+            looked_at = set().union(*(needed(step, rewired, gathers) for step in steps))
             found = [Share(ordered(looked_at), regroup=True), []]
             known = OutOfDate()
         for step in steps:
-            share(found, known, needed(step, rewired))
+            share(found, known, needed(step, rewired, gathers))
             segment = found[-1]
             assert isinstance(segment, list)
             segment.append(step.function)
@@ -150,7 +151,7 @@ def ordered(values: Iterable[Binding]) -> tuple[Binding, ...]:
     return tuple(sorted(values, key=lambda value: (value.kind, tuple(map(str, value.key)))))
 
 
-def needed(step: Step, rewired: frozenset[str] = frozenset()) -> Needs:
+def needed(step: Step, rewired: frozenset[str] = frozenset(), gathers: Mapping[str, Gather] | None = None) -> Needs:
     """What a phase reads of agents that another shard may act for."""
     if step.repeated:
         read = (as_value(binding) for binding in step.function.names.used.values())
@@ -166,6 +167,9 @@ def needed(step: Step, rewired: frozenset[str] = frozenset()) -> Needs:
             if argument.kind == "field" and argument.at in {"other", "array"}:
                 value = Binding("table", (argument.owner, argument.name))
                 found[value] = along if argument.at == "other" and found.get(value, along) else ""
+            elif argument.kind == "collected" and argument.at == "other":
+                dtype = (gathers or {})[argument.owner].accumulators[argument.name].dtype
+                found[Binding("accumulators", (argument.owner, dtype))] = along
     return found
 
 
@@ -226,6 +230,8 @@ def check_regions(
             return f"{step.phase.name}() looks over {type(step.phase.relation).__name__}"
         if step.repeated or step.asked_outside:
             return f"{step.phase.name}() needs everybody"
+        if any(a.kind == "collected" for lowered in step.lowered for a in lowered.arguments):
+            return f"{step.phase.name}() reads what others collected"
         if any(a.kind == "field" and a.at == "array" for lowered in step.lowered for a in lowered.arguments):
             return f"{step.phase.name}() reads agents by their index"
         if any(binding.kind == "order" for binding in step.function.names.used.values()):

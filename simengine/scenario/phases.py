@@ -150,9 +150,12 @@ class Phase:
         code = self.function.__code__
         return f"{code.co_filename}:{code.co_firstlineno}"
 
-    def check_arguments(self, populations: set[str]) -> None:
-        """Raise ``ScenarioError`` when the function names an argument that the engine cannot supply."""
-        allowed = self.allowed | populations
+    def check_arguments(self, others: set[str]) -> None:
+        """Raise ``ScenarioError`` when the function names an argument that the engine cannot supply.
+
+        ``others`` are those that a scenario gives names to: populations and, for a gather, the gathers before it.
+        """
+        allowed = self.allowed | others
         for argument in inspect.signature(self.function).parameters:
             if argument not in allowed:
                 hint = nearest(argument, allowed) or f"; allowed: {', '.join(sorted(allowed))}"
@@ -261,7 +264,8 @@ def gather(over: Relation, *, when: Mapping[str, Any] | None = None, **accumulat
 
     The function is called once per pair: ``def listen(me, other, agents, p, acc)``; over a space it may also
     take ``offset`` (from me to other, nearest image), ``distance`` and ``direction`` (the unit vector of the offset),
-    over a network ``edge``, whose fields it reads as ``edge.weight``.
+    over a network ``edge``, whose fields it reads as ``edge.weight``. What others (or I) collected in an earlier gather
+    is read by its name, ``def compete(me, other, acc, play)``: ``play.earned[other]``.
     ``accumulators`` are `total`, `count` or `running` values. ``when`` limits the phase to runs whose parameters have
     the given values.
     """

@@ -207,11 +207,15 @@ def _declare(cls: type[Scenario]) -> Declaration:
             if name not in declared.parameters:
                 raise ScenarioError(f"{cls.__name__}.stop: when= of {condition.reason} names no parameter {name!r}")
     called: set[str] = set()
+    gathers: dict[str, Gather] = {}
     for phase in phases.values():
         if phase.name in called:
             raise ScenarioError(f"{phase.where}: {cls.__name__} has two phases called {phase.name!r}; rename one")
         called.add(phase.name)
-        phase.check_arguments(set(populations))
+        phase.check_arguments({*populations, *gathers} if isinstance(phase, Gather) else set(populations))
+        if isinstance(phase, Gather):
+            _check_reads(phase, gathers)
+            gathers[phase.name] = phase
         for name in phase.when:
             if name not in declared.parameters:
                 raise ScenarioError(f"{phase.where}: when= names no parameter {name!r}")
@@ -241,6 +245,20 @@ def _network(phase: Phase) -> Network | None:
     if isinstance(phase, Rewire):
         return phase.network
     return network_of(phase.relation) if isinstance(phase, Gather) else None
+
+
+def gathers_read(phase: Gather, gathers: Mapping[str, Gather]) -> list[Gather]:
+    """The gathers that a gather names as arguments, to read what others collected in them."""
+    return [gathers[name] for name in inspect.signature(phase.function).parameters if name in gathers]
+
+
+def _check_reads(phase: Gather, earlier: Mapping[str, Gather]) -> None:
+    for read in gathers_read(phase, earlier):
+        if read.relation.source not in phase.relation.populations():
+            raise ScenarioError(
+                f"{phase.where}: {phase.name}() reads {read.name}, which neither {phase.relation.source.name} nor "
+                f"{phase.relation.target.name} gather"
+            )
 
 
 def _check_gathers(phase: AgentPhase) -> None:
