@@ -50,29 +50,29 @@ def living_slot_of(order, ids, alive, living, identity):  # type: ignore[no-unty
 
 
 @jit
-def group_members(order, living, named, group_order, group_ids, groups, starts, members):  # type: ignore[no-untyped-def]
-    """List members by the slot of the group that ``named`` gives, each group's members by ascending id."""
+def group_members(order, living, named, group_order, group_ids, groups, starts, members, group_of, place_of):  # type: ignore[no-untyped-def]
+    """List members by the slot of the group that ``named`` gives, each group's members by ascending id.
+
+    ``group_of`` says each member's group (-1 for none), ``place_of`` its place in ``members``. ``starts`` has room for
+    the groups and two more: where each begins, and where the last one ends.
+    """
     starts[:] = 0
     for rank in range(living):
-        group = slot_of(group_order, group_ids, groups, named[order[rank]])
-        if group >= 0:
-            starts[group + 1] += 1
-    for group in range(starts.shape[0] - 1):
-        starts[group + 1] += starts[group]
-    for rank in range(living - 1, -1, -1):
         slot = order[rank]
         group = slot_of(group_order, group_ids, groups, named[slot])
+        group_of[slot] = group
         if group >= 0:
-            starts[group + 1] -= 1
-            members[starts[group + 1]] = slot
-    first = starts.shape[0] - 1
-    total = 0
+            starts[group + 2] += 1
+    for group in range(2, starts.shape[0]):
+        starts[group] += starts[group - 1]
     for rank in range(living):
-        if slot_of(group_order, group_ids, groups, named[order[rank]]) >= 0:
-            total += 1
-    for group in range(first):
-        starts[group] = starts[group + 1]
-    starts[first] = total
+        slot = order[rank]
+        group = group_of[slot]
+        if group >= 0:
+            place = starts[group + 1]
+            members[place] = slot
+            place_of[slot] = place
+            starts[group + 1] = place + 1
 
 
 @jit

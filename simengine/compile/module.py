@@ -93,8 +93,20 @@ class ModuleWriter:
             phase.name, self.streams, self.relations, self.imports, self.choices, sequential, written,
             written_elsewhere, shared_out,
         )  # fmt: skip
-        names.gathers = self.gathers
+        names.gathers, names.changing = self.gathers, self._changing
         return names
+
+    def _changing(self) -> frozenset[tuple[str, str]]:
+        """The fields that phases write, by population; ("agents", "alive") where agents are born."""
+        found = {(phase.population.name, "alive") for phase in self.phases if isinstance(phase, Birth)}
+        for phase in self.phases:
+            if isinstance(phase, Decision):
+                found.add((phase.population.name, phase.action))
+            elif isinstance(phase, Update):
+                lowered = self.lower(phase, sequential=phase.order != "synchronous")
+                found |= {(phase.population.name, result.name) for result in lowered.results if result.name != "alive"}
+                found |= {(owner, name) for owner, name, _ in lowered.writes_others}
+        return frozenset(found)
 
     def _repeated(self, phase: Phase) -> bool:
         in_turn = not isinstance(phase, Gather) and getattr(phase, "order", "synchronous") != "synchronous"
@@ -325,6 +337,12 @@ class ModuleWriter:
             count, source = names.edges(network, "count"), names.edges(network, "source")
             with body.block(f"if {count}[0] + {sites} * {names.living(network.source)} > {source}.shape[0]:"):
                 body.line("return step")
+        beginning = Lines()
+        beginning.depth = 1
+        at_work = {binding.key[0] for binding in names.used.values() if binding.kind == "work"}
+        for relation in self.joined:
+            if self.relations[id(relation)] in at_work:
+                relation.begin(beginning, names)
         for number, stop in enumerate(stops):
             if first and isinstance(stop, Unchanged):
                 population = stop.field.population
@@ -349,6 +367,7 @@ class ModuleWriter:
         code.line("@kept_by_signature")
         code.line("@njit(cache=True, nogil=True, error_model='numpy')")
         code.line(f"def {name}({', '.join(['first_step', 'steps', *sorted(names.used)])}):")
+        code.lines.extend(beginning.lines)
         code.line("    for step in range(first_step, first_step + steps):")
         code.lines.extend(body.lines)
         code.line("    return first_step + steps")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -95,6 +95,7 @@ class Names:
         self.used: dict[str, Binding] = {}
         self.keys: dict[str, int] = {}
         self.gathers: Mapping[str, Gather] = {}
+        self.changing: Callable[[], frozenset[tuple[str, str]]] = frozenset
         self.collectors: Mapping[str, Collector] = {}
 
     def use(self, name: str, kind: str, *key: Any) -> str:
@@ -183,6 +184,11 @@ class Names:
     def static(self, relation: Relation) -> Any:
         """The relation's choices that follow from the parameters."""
         return self.static_choices[id(relation)]
+
+    def lasting(self, reference: FieldReference) -> bool:
+        """Whether no phase writes a field, and nobody is born into its population."""
+        population = reference.population.name
+        return not self.changing() & {(population, reference.field.name), (population, "alive")}
 
     def key(self, relation: Relation, name: str) -> str:
         return self.engine_key(relation.source.name, name)

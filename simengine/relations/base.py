@@ -82,6 +82,9 @@ class Scope(Protocol):
     def static(self, relation: Relation) -> Any:
         """The relation's `static` choices."""
 
+    def lasting(self, reference: FieldReference) -> bool:
+        """Whether no phase writes a field, and nobody is born into its population."""
+
 
 class GatherBody(Protocol):
     """The author's gather, as a relation that loops over its agents itself sees it.
@@ -168,6 +171,24 @@ class Relation:
     def emit_gather(self, code: Code, scope: Scope, body: GatherBody, parallel: bool) -> bool:
         """Emit a whole synchronous gather, and return true; a relation that does not loops agent by agent."""
         return False
+
+    def begin(self, code: Code, scope: Scope) -> None:
+        """Emit what is done once per call of the compiled step, before the first of its steps."""
+
+    def has_list(self, scope: Scope) -> bool:
+        """Whether those whom ``me`` sees stand in a list, one after another and in canonical order."""
+        return False
+
+    def find_in_list(self, code: Code, scope: Scope) -> None:
+        """Emit where they stand: ``first_listed``, the number of ``candidates`` (without me) and ``my_place``.
+
+        My place is counted from the first; it is the number of candidates when I am not in the list.
+        """
+        raise NotImplementedError
+
+    def listed(self, scope: Scope, place: str) -> str:
+        """An expression for the slot of the one at a place of the list."""
+        raise NotImplementedError
 
     def visit_lanes(self, code: Code, scope: Scope, body: GatherBody) -> bool:
         """Emit one agent's whole gather on lanes, its totals left in local variables; return whether there is one."""

@@ -41,10 +41,13 @@ class _Grouped(Relation):
     gather_directly: bool
 
     def work(self, capacity: Mapping[str, int]) -> dict[str, tuple[str, Any]]:
-        """The list of members and where each group starts."""
+        """The list of members, where each group starts, everybody's group and place, and how many were listed."""
         return {
-            "starts": ("int64", capacity[self.owner.name] + 1),
+            "starts": ("int64", capacity[self.owner.name] + 2),
             "members": ("int64", capacity[self.field.population.name]),
+            "group_of": ("int64", capacity[self.field.population.name]),
+            "place_of": ("int64", capacity[self.field.population.name]),
+            "listed": ("int64", 1),
         }
 
     def looks_at(self) -> tuple[FieldReference, ...]:
@@ -56,16 +59,34 @@ class _Grouped(Relation):
         return scope.sequential and (key in scope.written or self.field.population.dynamic)
 
     def prepare(self, code: Code, scope: Scope) -> None:
-        """Build the list, unless members may move while the phase runs."""
+        """Build the list where it may have changed, unless members may move while the phase runs."""
         if self._changes(scope):
             return
+        if self.owner.dynamic or not scope.lasting(self.field):
+            self._list(code, scope)
+            return
+        listed, living = f"{scope.work(self, 'listed')}[0]", scope.living(self.field.population)
+        with code.block(f"if {listed} != {living}:"):
+            self._list(code, scope)
+            code.line(f"{listed} = {living}")
+
+    def _list(self, code: Code, scope: Scope) -> None:
         group = scope.imports("simengine.arrays.lookup", "group_members")
         members = self.field.population
         code.line(
             f"{group}({scope.order(members)}, {scope.living(members)}, {scope.field(self.field)}, "
             f"{scope.order(self.owner)}, {scope.ids(self.owner)}, {scope.living(self.owner)}, "
-            f"{scope.work(self, 'starts')}, {scope.work(self, 'members')})"
+            f"{scope.work(self, 'starts')}, {scope.work(self, 'members')}, {scope.work(self, 'group_of')}, "
+            f"{scope.work(self, 'place_of')})"
         )
+
+    def begin(self, code: Code, scope: Scope) -> None:
+        """Forget the list: between calls agents may have been moved in memory, or edited."""
+        code.line(f"{scope.work(self, 'listed')}[0] = -1")
+
+    def listed(self, scope: Scope, place: str) -> str:
+        """Members are listed group by group."""
+        return f"{scope.work(self, 'members')}[{place}]"
 
     def _visit_group(self, code: Code, scope: Scope, group: str, body: Body, without_me: bool) -> None:
         members = self.field.population
@@ -102,6 +123,16 @@ class ChosenBy(_Grouped):
         """Visit those who chose me, by ascending id."""
         self._visit_group(code, scope, "me", body, without_me=self.source is self.target)
 
+    def has_list(self, scope: Scope) -> bool:
+        """Unless members may move while the phase runs, or I might have chosen myself."""
+        return self.source is not self.target and not self._changes(scope)
+
+    def find_in_list(self, code: Code, scope: Scope) -> None:
+        """A group sees all of its members."""
+        starts = scope.work(self, "starts")
+        code.line(f"first_listed, candidates = {starts}[me], {starts}[me + 1] - {starts}[me]")
+        code.line("my_place = candidates")
+
 
 class Members(ChosenBy):
     """Each group sees its members: ``Members(agents.village)``; the reverse of `Owner`."""
@@ -121,6 +152,22 @@ class Mates(_Grouped):
 
     def visit(self, code: Code, scope: Scope, body: Body) -> None:
         """Visit my group's other members, by ascending id."""
-        code.line(f"group = {scope.slot(self.owner, f'{scope.field(self.field)}[me]')}")
+        if self._changes(scope):
+            code.line(f"group = {scope.slot(self.owner, f'{scope.field(self.field)}[me]')}")
+        else:
+            code.line(f"group = {scope.work(self, 'group_of')}[me]")
         with code.block("if group >= 0:"):
             self._visit_group(code, scope, "group", body, without_me=True)
+
+    def has_list(self, scope: Scope) -> bool:
+        """Unless members may move while the phase runs."""
+        return not self._changes(scope)
+
+    def find_in_list(self, code: Code, scope: Scope) -> None:
+        """I stand among my group's members."""
+        starts = scope.work(self, "starts")
+        code.line(f"group = {scope.work(self, 'group_of')}[me]")
+        code.line("first_listed, candidates, my_place = np.int64(0), np.int64(0), np.int64(0)")
+        with code.block("if group >= 0:"):
+            code.line(f"first_listed, candidates = {starts}[group], {starts}[group + 1] - {starts}[group] - 1")
+            code.line(f"my_place = {scope.work(self, 'place_of')}[me] - first_listed")

@@ -202,7 +202,7 @@ class Grid(Relation):
                     self._at_border(code, scope, at, side)
                 code.line(f"{seen} = {seen_row} * {columns} + {seen_column}")
             # Unsigned, because numba lets signed indices count from the end, which costs a comparison for each.
-            code.line(f"other = np.int64(np.uint32({seen}))")
+            code.line(f"other = np.int64(np.uint32({scope.order(self.target)}[np.uint64({seen})]))")
             code.line(f"offset_0, offset_1 = float({row_offsets}[{step}]), float({column_offsets}[{step}])")
             code.line(f"distance = {scope.scalar(self, 'distances')}[{step}]")
             body()

@@ -45,6 +45,21 @@ class Neighbours(Relation):
                 code.line("edge = np.int64(place)")
             body()
 
+    def has_list(self, scope: Scope) -> bool:
+        """Neighbours are listed agent by agent."""
+        return True
+
+    def find_in_list(self, code: Code, scope: Scope) -> None:
+        """Nobody is their own neighbour."""
+        starts = scope.edges(self.network, f"{self.way}_starts")
+        code.line("row = np.int64(me)")
+        code.line(f"first_listed, candidates = np.int64({starts}[row]), np.int64({starts}[row + 1] - {starts}[row])")
+        code.line("my_place = candidates")
+
+    def listed(self, scope: Scope, place: str) -> str:
+        """Neighbours by ascending id."""
+        return f"np.int64(np.uint32({scope.edges(self.network, f'{self.way}_seen')}[{place}]))"
+
 
 class UnknownEdgeFieldError(ScenarioError, AttributeError):
     """Edges have no field of that name."""

@@ -70,11 +70,11 @@ class Random(Relation):
     def scratch(self, code: Code, scope: Scope) -> None:
         """Room for the partners drawn so far, and for the pool when there is one."""
         code.line(f"{scope.own(self, 'chosen')} = np.empty({scope.scalar(self, 'k')}, np.int64)")
-        if self._pooled:
+        if self._pooled and not self._has_list(scope):
             code.line(f"{scope.own(self, 'pool')} = np.empty({scope.order(self.target)}.shape[0], np.int64)")
         if self.weight is not None:
             code.line(f"{scope.own(self, 'pool_weight')} = np.empty({scope.order(self.target)}.shape[0], np.float64)")
-        if self.gives:
+        if self.gives and not self._has_list(scope):
             code.line(f"{scope.own(self, 'pool_edge')} = np.empty({scope.order(self.target)}.shape[0], np.int64)")
         if self.within is not None:
             self.within.scratch(code, scope)
@@ -83,8 +83,14 @@ class Random(Relation):
     def _pooled(self) -> bool:
         return self.within is not None or self.weight is not None
 
+    def _has_list(self, scope: Scope) -> bool:
+        return self.within is not None and self.weight is None and self.within.has_list(scope)
+
     def visit(self, code: Code, scope: Scope, body: Body) -> None:
         """Draw partners one by one; each pick is its own block of the agent's draw."""
+        if self._has_list(scope):
+            self._visit_list(code, scope, body)
+            return
         if self._pooled:
             self._visit_pool(code, scope, body)
             return
@@ -109,6 +115,21 @@ class Random(Relation):
         if self.target.dynamic and scope.sequential:
             with code.block(f"if not {scope.alive(self.target)}[other]:"):
                 code.line("continue")
+
+    def _visit_list(self, code: Code, scope: Scope, body: Body) -> None:
+        assert self.within is not None
+        pick_rank = scope.imports("simengine.arrays.partners", "pick_rank")
+        key, chosen = scope.key(self, "partner"), scope.own(self, "chosen")
+        self.within.find_in_list(code, scope)
+        with code.block(f"for pick in range(min({scope.scalar(self, 'k')}, candidates)):"):
+            code.line(f"rank = {pick_rank}({key}, me_id, pick, candidates, {chosen})")
+            with code.block("if rank >= my_place:"):
+                code.line("rank += 1")
+            code.line(f"other = {self.within.listed(scope, 'first_listed + rank')}")
+            if self.gives:
+                code.line("edge = first_listed + rank")
+            self._skip_dead(code, scope)
+            body()
 
     def _visit_pool(self, code: Code, scope: Scope, body: Body) -> None:
         key = scope.key(self, "partner")

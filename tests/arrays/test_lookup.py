@@ -56,8 +56,9 @@ def test_members_are_listed_by_group_and_id(people: list[int], groups: list[int]
     ids, order, living = stored(people)
     group_ids, group_order, number = stored(groups)
     named = np.array([data.draw(st.sampled_from([*groups, -1, 12345])) for _ in ids], np.int64)
-    starts, members = np.full(len(group_ids) + 1, 99, np.int64), np.full(len(ids), 99, np.int64)
-    group_members(order, living, named, group_order, group_ids, number, starts, members)
+    starts, members = np.full(len(group_ids) + 2, 99, np.int64), np.full(len(ids), 99, np.int64)
+    group_of, place_of = np.full(len(ids), 99, np.int64), np.full(len(ids), 99, np.int64)
+    group_members(order, living, named, group_order, group_ids, number, starts, members, group_of, place_of)
     for slot, group in enumerate(groups):
         found = ids[members[starts[slot] : starts[slot + 1]]].tolist()
         assert found == sorted(person for at, person in enumerate(people) if named[at] == group)
