@@ -57,9 +57,13 @@ def emit_update(
 
 def emit_sequential(
     phase: Update | Decision, lowered: Lowered, gathers: list[tuple[Gather, Lowered]], names: Names,
-    populations: dict[str, Population], spaces: list[Relation],
+    populations: dict[str, Population], spaces: list[Relation], asked_outside: bool = False,
 ) -> Function:  # fmt: skip
-    """An update in which later agents see what earlier ones wrote: gather, update and store, agent by agent."""
+    """An update in which later agents see what earlier ones wrote: gather, update and store, agent by agent.
+
+    With ``asked_outside`` it returns after the turn of an agent whose action the host may change, and is called again
+    from the next turn on.
+    """
     population = phase.population
     order, living = names.order(population), names.living(population)
     results = results_of(phase, lowered)
@@ -79,15 +83,19 @@ def emit_sequential(
                 code.line("return")
         else:
             turns = living
+        if asked_outside:
+            resume = names.use("resume", "resume")
         if phase.order == "shuffled":
             shuffle = names.imports("simengine.arrays.partners", "shuffle")
             sequence = names.buffer(f"sequence_{phase.name}", population.name, "int64")
-            code.line(
-                f"{shuffle}({names.engine_key(population.name, 'turn')}, {order}, {names.ids(population)}, {living}, "
-                f"{sequence})"
-            )
+            with code.block(f"if {resume}[0] == 0:" if asked_outside else "if True:"):
+                code.line(
+                    f"{shuffle}({names.engine_key(population.name, 'turn')}, {order}, {names.ids(population)}, "
+                    f"{living}, {sequence})"
+                )
         code.line(f"turns = {turns}")
-        with code.block("for turn in range(turns):"):
+        first_turn = f"{resume}[0]" if asked_outside else "0"
+        with code.block(f"for turn in range({first_turn}, turns):"):
             marker = len(code.lines)
             if is_events:
                 code.line(f"me = {order}[{choose}({key}, 0, 0, {living})]")
@@ -109,6 +117,16 @@ def emit_sequential(
             store_new(code, names, population, results, spaces, buffered=False)
             for gather, _ in gathers:
                 gather.relation.moved(code, names)
+            if asked_outside:
+                outside = names.buffer(f"outside_{phase.name}", population.name, "bool_")
+                with code.block(f"if {outside}[me]:"):
+                    for gather, _ in gathers:
+                        for name, accumulator in gather.accumulators.items():
+                            for row in range(accumulator.rows):
+                                kept = names.accumulator(gather, name, row, "me")
+                                code.line(f"{kept} = {collected[name]}_{name}_{row}")
+                    code.line(f"{resume}[0], {resume}[1] = turn + 1, me")
+                    code.line("return")
             if is_events:
                 keys = Lines()
                 keys.depth = code.depth

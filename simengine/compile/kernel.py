@@ -6,25 +6,27 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simengine.compile import cache, target
-from simengine.compile.module import HostPhase, Plan, write_module
+from simengine.compile.module import HostPhase, InTurn, Plan, write_module
 from simengine.compile.names import Binding, Names
 from simengine.compile.sharing import Cut, Share
 from simengine.compile.state import State
 from simengine.errors import RunError, ScenarioError
 from simengine.random.philox import stream_key
-from simengine.scenario.phases import Decision
+from simengine.scenario.phases import Decision, Events
 from simengine.scenario.population import FIELD_TYPES
 from simengine.scenario.scenario import Scenario
 
 CHUNKS_PER_THREAD = 4
 # What stands behind an argument when another run begins: the same array, the same array emptied, or something new.
-LASTING = frozenset({"field", "table", "ids", "alive", "order", "count", "acting", "streams", "status", "chunks"})
+LASTING = frozenset(
+    {"field", "table", "ids", "alive", "order", "count", "acting", "streams", "status", "chunks", "resume"}
+)
 EMPTIED = frozenset({"accumulators", "buffer", "work"})
 
 
@@ -36,10 +38,32 @@ class Segment:
     arguments: list[Any]
 
 
+@dataclass
+class Turns:
+    """A decision of agents who act in turn: its compiled stretch, and the marks of those whom the host answers."""
+
+    decision: Decision
+    segment: Segment
+    outside: NDArray[np.bool_]
+
+
+class Answering(Protocol):
+    """Whoever answers decisions outside compiled code."""
+
+    def answer(self, decision: Decision, step: int) -> None:
+        """Answer a decision for all who are asked."""
+
+    def chosen(self, decision: Decision) -> NDArray[np.bool_]:
+        """The slots of those who are asked."""
+
+    def answer_one(self, decision: Decision, step: int, slot: int, event: int) -> None:
+        """Answer a decision for one agent."""
+
+
 class Kernel:
     """Advances the state of one run; holds the arrays that only the step needs.
 
-    ``answer(decision, step)`` is called for each decision that is answered outside compiled code; in one shard of
+    ``answers`` is asked for each decision that is answered outside compiled code; in one shard of
     several, ``share(what, step)`` wherever shards tell one another something.
     """
 
@@ -50,7 +74,7 @@ class Kernel:
         seed: int,
         threads: int = 1,
         host_decisions: frozenset[str] = frozenset(),
-        answer: Callable[[Decision, int], None] | None = None,
+        answers: Answering | None = None,
         cut: Cut | None = None,
         share: Callable[[Share, int], None] | None = None,
     ) -> None:
@@ -58,7 +82,7 @@ class Kernel:
         self.scenario = scenario
         self.state = state
         self.threads = threads
-        self.answer = answer
+        self.answers = answers
         self._host_decisions = host_decisions
         self.cut, self.share = cut, share
         self.plan = self._planned(scenario)
@@ -69,13 +93,18 @@ class Kernel:
         self.objects: dict[Binding, Any] = {}
         self._scalars = {label: r.scalars(scenario.values) for label, r in self.plan.relations.items()}
         self._work = {label: r.work(state.capacities()) for label, r in self.plan.relations.items()}
-        self.segments: list[Segment | HostPhase | Share] = [
-            segment
-            if isinstance(segment, HostPhase | Share)
-            else Segment(getattr(self.module, segment[0]), self._bind(segment[1]))
-            for segment in self.plan.segments
-        ]
+        self.resume = np.zeros(2, np.int64)
+        self.segments = [self._bound(planned) for planned in self.plan.segments]
         self._renewed = list(self._places_of_new_objects())
+
+    def _bound(self, planned: tuple[str, Names] | HostPhase | InTurn | Share) -> Segment | HostPhase | Turns | Share:
+        if isinstance(planned, HostPhase | Share):
+            return planned
+        if isinstance(planned, InTurn):
+            segment = Segment(getattr(self.module, planned.function), self._bind(planned.names))
+            place = sorted(planned.names.used).index(f"outside_{planned.decision.name}")
+            return Turns(planned.decision, segment, segment.arguments[place])
+        return Segment(getattr(self.module, planned[0]), self._bind(planned[1]))
 
     def begin_again(self, scenario: Scenario, seed: int) -> bool:
         """Stand before the first step of another run in the same arrays, whose `State` has begun again.
@@ -104,17 +133,17 @@ class Kernel:
         self.state = state
         self.objects.clear()
         self._work = {label: r.work(state.capacities()) for label, r in self.plan.relations.items()}
-        for segment, planned in zip(self.segments, self.plan.segments, strict=True):
-            if isinstance(segment, Segment) and not isinstance(planned, HostPhase | Share):
-                segment.arguments[:] = self._bind(planned[1])
+        self.segments[:] = [self._bound(planned) for planned in self.plan.segments]
 
     def _places_of_new_objects(self) -> Iterator[tuple[list[Any], int, Binding]]:
         for segment, planned in zip(self.segments, self.plan.segments, strict=True):
-            if isinstance(segment, Segment) and not isinstance(planned, HostPhase | Share):
-                used = planned[1].used
-                for place, name in enumerate(sorted(used)):
-                    if used[name].kind not in LASTING | EMPTIED:
-                        yield segment.arguments, place, used[name]
+            if isinstance(planned, HostPhase | Share) or isinstance(segment, HostPhase | Share):
+                continue
+            names = planned.names if isinstance(planned, InTurn) else planned[1]
+            arguments = segment.segment.arguments if isinstance(segment, Turns) else segment.arguments
+            for place, name in enumerate(sorted(names.used)):
+                if names.used[name].kind not in LASTING | EMPTIED:
+                    yield arguments, place, names.used[name]
 
     def _planned(self, scenario: Scenario) -> Plan:
         return write_module(scenario, self.threads > 1, self._host_decisions, self.cut)
@@ -154,7 +183,8 @@ class Kernel:
         if kind == "work":
             dtype, shape = self._work[key[0]][key[1]]
             return np.zeros(shape, dtype)
-        return {"streams": self.streams, "status": self.status, "chunks": self._chunks()}[kind]
+        own = {"streams": self.streams, "status": self.status, "chunks": self._chunks(), "resume": self.resume}
+        return own[kind]
 
     def _chunks(self) -> int:
         return self.threads * CHUNKS_PER_THREAD if self.threads > 1 else 1
@@ -213,8 +243,8 @@ class Kernel:
     def prepare(self) -> None:
         """Compile every segment, or load it from the cache, without taking a step."""
         for segment in self.segments:
-            if isinstance(segment, Segment):
-                self._call(segment, 0, 0)
+            if isinstance(segment, Segment | Turns):
+                self._call(segment.segment if isinstance(segment, Turns) else segment, 0, 0)
 
     def advance(self, first_step: int, steps: int) -> int:
         """Run up to ``steps`` steps; return the number of the next one. Stops early when a condition holds."""
@@ -232,8 +262,10 @@ class Kernel:
             self.settle()
             for segment in self.segments:
                 if isinstance(segment, HostPhase):
-                    assert self.answer is not None
-                    self.answer(segment.decision, step)
+                    assert self.answers is not None
+                    self.answers.answer(segment.decision, step)
+                elif isinstance(segment, Turns):
+                    self._take_turns(segment, step)
                 elif isinstance(segment, Share):
                     assert self.share is not None
                     self.share(segment, step)
@@ -243,6 +275,20 @@ class Kernel:
             if self.status[1]:
                 return step + 1
         return first_step + steps
+
+    def _take_turns(self, turns: Turns, step: int) -> None:
+        """Let agents act one after another, and the host answer for some of them when it is their turn."""
+        assert self.answers is not None
+        turns.outside[:] = self.answers.chosen(turns.decision)
+        self.resume[0] = 0
+        while True:
+            self.resume[1] = -1
+            self._call(turns.segment, step, 1)
+            self._check()
+            if self.resume[1] < 0:
+                return
+            event = int(self.resume[0]) - 1 if isinstance(turns.decision.order, Events) else 0
+            self.answers.answer_one(turns.decision, step, int(self.resume[1]), event)
 
     def _call(self, segment: Segment, first_step: int, steps: int) -> Any:
         if self.threads > 1:

@@ -31,12 +31,21 @@ class HostPhase:
 
 
 @dataclass
+class InTurn:
+    """A decision of agents who act in turn: a compiled stretch that stops where the host answers, and is resumed."""
+
+    decision: Decision
+    function: str
+    names: Names
+
+
+@dataclass
 class Plan:
     """What the host needs to know of a generated module."""
 
     source: str
     streams: Streams
-    segments: list[tuple[str, Names] | HostPhase | Share]
+    segments: list[tuple[str, Names] | HostPhase | InTurn | Share]
     relations: dict[str, Relation]
     gathers: dict[str, Gather]
     stops: list[Stop]
@@ -48,6 +57,14 @@ class Plan:
     """How many edges an agent may add in a step, by network."""
     not_in_regions: str = ""
     """Why the scenario cannot be cut into regions of space; nothing when it can."""
+
+
+@dataclass
+class Turns:
+    """A decision of agents who act in turn, and its loop."""
+
+    decision: Decision
+    function: emit.Function
 
 
 class ModuleWriter:
@@ -103,14 +120,13 @@ class ModuleWriter:
             if isinstance(phase, Decision):
                 found.add((phase.population.name, phase.action))
             elif isinstance(phase, Update):
-                lowered = self.lower(phase, sequential=phase.order != "synchronous")
+                lowered = self.lower(phase, sequential=in_turn(phase))
                 found |= {(phase.population.name, result.name) for result in lowered.results if result.name != "alive"}
                 found |= {(owner, name) for owner, name, _ in lowered.writes_others}
         return frozenset(found)
 
     def _repeated(self, phase: Phase) -> bool:
-        in_turn = not isinstance(phase, Gather) and getattr(phase, "order", "synchronous") != "synchronous"
-        return is_repeated(phase, None if in_turn else self.lower(phase))
+        return is_repeated(phase, None if in_turn(phase) else self.lower(phase))
 
     def lower(self, phase: Phase, sequential: bool = False) -> Lowered:
         """Lower a phase's function, once."""
@@ -182,10 +198,11 @@ class ModuleWriter:
             else:
                 function = self._emit(phase)
             self.functions.append(function)
-            outside = isinstance(phase, Decision) and self._label(phase) in self.host_decisions
-            if outside and getattr(phase, "order", "") != "synchronous":
+            outside = self._asked_outside(phase)
+            if outside and in_turn(phase) and self.cut is not None:
                 raise ScenarioError(
-                    f"{phase.where}: only a synchronous decision can be answered by a policy outside compiled code"
+                    f"{phase.where}: agents decide in turn in {phase.name}(); with a policy outside compiled code that "
+                    "takes one process, without shards"
                 )
             steps.append(self._step(phase, function, outside))
         return self._assemble(self._segments(steps))
@@ -201,7 +218,10 @@ class ModuleWriter:
         }
         return Step(phase, function, lowered, self._repeated(phase), asked_outside, frozenset(turned))
 
-    def _segments(self, steps: list[Step]) -> list[list[emit.Function] | HostPhase | Share]:
+    def _asked_outside(self, phase: Phase) -> bool:
+        return isinstance(phase, Decision) and self._label(phase) in self.host_decisions
+
+    def _segments(self, steps: list[Step]) -> list[list[emit.Function] | HostPhase | Turns | Share]:
         """Cut the step where a policy is asked, and where shards tell one another something."""
         stops = self.scenario.stops
         if self.cut == "regions":
@@ -211,13 +231,18 @@ class ModuleWriter:
         if self.cut is not None and not self.not_in_regions:
             cut = [part for part in cut_into_segments(steps, stops, self.cut) if part != [] or stops]
             return [HostPhase(part) if isinstance(part, Decision) else part for part in cut]  # type: ignore[misc]
-        found: list[list[emit.Function] | HostPhase | Share] = [[]]
+        found: list[list[emit.Function] | HostPhase | Turns | Share] = [[]]
         for step in steps:
             segment = found[-1]
             assert isinstance(segment, list)
-            segment.append(step.function)
-            if step.asked_outside:
-                assert isinstance(step.phase, Decision)
+            if not step.asked_outside:
+                segment.append(step.function)
+                continue
+            assert isinstance(step.phase, Decision)
+            if in_turn(step.phase):
+                found += [Turns(step.phase, step.function), []]
+            else:
+                segment.append(step.function)
                 found += [HostPhase(step.phase), []]
         return found
 
@@ -233,8 +258,7 @@ class ModuleWriter:
         direct: set[str] = set()
         for phase in self.phases:
             if isinstance(phase, AgentPhase):
-                in_turn = isinstance(phase, Update | Decision) and phase.order != "synchronous"
-                (direct if in_turn else used).update(gather.name for gather in self._gathered(phase))
+                (direct if in_turn(phase) else used).update(gather.name for gather in self._gathered(phase))
         reads = {
             name: {read.name for read in gathers_read(found, self.gathers)} for name, found in self.gathers.items()
         }
@@ -258,7 +282,9 @@ class ModuleWriter:
                 for _, found in gathers
                 for read in _owners(found)
             }
-            return emit_phases.emit_sequential(phase, lowered, gathers, names, self.populations, self.joined)
+            return emit_phases.emit_sequential(
+                phase, lowered, gathers, names, self.populations, self.joined, self._asked_outside(phase)
+            )
         if isinstance(phase, Send):
             return emit_phases.emit_send(phase, self.lower(phase), self.names(phase), self.populations, self.parallel)
         if isinstance(phase, Rewire):
@@ -293,12 +319,16 @@ class ModuleWriter:
             self.collectors[name] = Collector(function.name, names, results)
         return self.collectors[name]
 
-    def _assemble(self, segments: list[list[emit.Function] | HostPhase | Share]) -> Plan:
+    def _assemble(self, segments: list[list[emit.Function] | HostPhase | Turns | Share]) -> Plan:
         stops = list(self.scenario.stops)
         tail = Lines()
-        plan_segments: list[tuple[str, Names] | HostPhase | Share] = []
+        plan_segments: list[tuple[str, Names] | HostPhase | InTurn | Share] = []
         compiled = [number for number, segment in enumerate(segments) if isinstance(segment, list)]
         for number, segment in enumerate(segments):
+            if isinstance(segment, Turns):
+                names = self._advance(tail, f"turns_{number}", [segment.function], [], first=False, last=False)
+                plan_segments.append(InTurn(segment.decision, f"turns_{number}", names))
+                continue
             if not isinstance(segment, list):
                 plan_segments.append(segment)
                 continue
@@ -447,6 +477,11 @@ class ModuleWriter:
             self.loops.append((start, len(lines), self._phase_of(function).where))
         lines += ["", "", *tail.text().rstrip("\n").split("\n"), ""]
         return "\n".join(lines), origins
+
+
+def in_turn(phase: Phase) -> bool:
+    """Whether agents act one after another in a phase."""
+    return isinstance(phase, Update | Decision) and phase.order != "synchronous"
 
 
 def all_relations(declared: Mapping[str, Relation], phases: list[Phase]) -> list[Relation]:

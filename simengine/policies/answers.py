@@ -6,7 +6,7 @@ options, from which the engine draws with the agents' own keyed draws.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -132,6 +132,21 @@ def checked(policies: Mapping[str, Any] | None, scenario: Scenario) -> dict[str,
     return found
 
 
+class LeftToTheFirst:
+    """Answers nothing: of several shards the first one asks the policies, and tells the others."""
+
+    def answer(self, decision: Decision, step: int) -> None:
+        """Wait for the first."""
+
+    def chosen(self, decision: Decision) -> NDArray[np.bool_]:
+        """Agents who act in turn are not asked where there are shards."""
+        raise NotImplementedError
+
+    def answer_one(self, decision: Decision, step: int, slot: int, event: int) -> None:
+        """Agents who act in turn are not asked where there are shards."""
+        raise NotImplementedError
+
+
 class HostAnswers:
     """Answers decisions between compiled segments."""
 
@@ -139,24 +154,44 @@ class HostAnswers:
         self.scenario, self.state, self.seed, self.policies = scenario, state, seed, policies
         self.kernel: Kernel | None = None
 
-    def __call__(self, decision: Decision, step: int) -> None:
-        """Ask the policies of one decision and store the actions."""
-        assert self.kernel is not None
+    def answer(self, decision: Decision, step: int) -> None:
+        """Ask the policies of one decision for all agents that they answer for, and store the actions."""
         population = self.state[decision.population.name]
         slots = population.order[: population.living]
-        identities = population.ids[slots]
+        for policy, mask in self._masks(decision, population.ids[slots]):
+            if mask.any():
+                self._ask(policy, decision, step, slots[mask], 0)
+
+    def chosen(self, decision: Decision) -> NDArray[np.bool_]:
+        """The slots of the agents for which a policy answers."""
+        population = self.state[decision.population.name]
+        slots = population.order[: population.living]
+        found = np.zeros(population.capacity, bool)
+        for _, mask in self._masks(decision, population.ids[slots]):
+            found[slots[mask]] = True
+        return found
+
+    def answer_one(self, decision: Decision, step: int, slot: int, event: int) -> None:
+        """Ask the policies of one decision for the agent whose turn it is, and store its action."""
+        slots = np.array([slot])
+        for policy, mask in self._masks(decision, self.state[decision.population.name].ids[slots]):
+            if mask[0]:
+                self._ask(policy, decision, step, slots, event)
+
+    def _masks(self, decision: Decision, identities: Array) -> Iterator[tuple[Policy, Array]]:
         for policy in self.policies[f"{decision.population.name}.{decision.name}"]:
-            mask = policy.chosen(identities, self.seed, decision.population.name)
-            if not mask.any():
-                continue
-            mine = slots[mask]
-            action = population.fields[decision.action][0]
-            draw = Draws(self.seed, decision.population.name, decision.name, identities[mask], step)
-            asked = Asked(
-                identities[mask], step, Fields(population, mine), self._observed(decision, mine), action[mine],
-                decision.options, self.scenario, draw,
-            )  # fmt: skip
-            action[mine] = self._actions(decision, policy.answer(asked), len(mine), draw, action.dtype)
+            yield policy, policy.chosen(identities, self.seed, decision.population.name)
+
+    def _ask(self, policy: Policy, decision: Decision, step: int, slots: Array, event: int) -> None:
+        population = self.state[decision.population.name]
+        identities = population.ids[slots]
+        action = population.fields[decision.action][0]
+        draw = Draws(self.seed, decision.population.name, decision.name, identities, step, event)
+        asked = Asked(
+            identities, step, Fields(population, slots), self._observed(decision, slots), action[slots],
+            decision.options, self.scenario, draw,
+        )  # fmt: skip
+        action[slots] = self._actions(decision, policy.answer(asked), len(slots), draw, action.dtype)
 
     def _observed(self, decision: Decision, slots: Array) -> dict[str, Array]:
         assert self.kernel is not None

@@ -16,7 +16,6 @@ from simengine import (
     Policy,
     RunError,
     Scenario,
-    ScenarioError,
     count,
     decision,
     field,
@@ -170,8 +169,3 @@ def test_policies_for_decisions_that_do_not_exist_are_refused() -> None:
         simengine.run(Commons, steps=1, policies={"choose": Policy(lambda asked: 0, share=1.5)}, progress=False)
     with pytest.raises(InputError, match="callable"):
         simengine.run(Commons, steps=1, policies={"choose": 3}, progress=False)
-
-
-def test_a_decision_in_turn_cannot_be_answered_from_outside() -> None:
-    with pytest.raises(ScenarioError, match="only a synchronous decision"):
-        after({"repeat": lambda asked: asked.rule})
