@@ -21,23 +21,23 @@ DTYPES = {float: "float64", int: "int64", bool: "bool"}
 
 def layout_of(scenario: Scenario, snapshots: bool, start: Start) -> Layout:
     """Everything the run's file will hold: time series, snapshots of agents, and a start state that was given."""
-    variables: list[Variable] = []
-    for strided in scenario.recorded:
-        for output in strided.observable.outputs:
-            variables += series(output)
+    outputs = [output for strided in scenario.recorded for output in strided.observable.outputs]
+    variables = [variable for output in outputs for variable in series(output)]
+    spanned = {dim for output in outputs for dim in output.dims}
     dimensions: dict[str, int] = {}
     coordinates: dict[str, tuple[NDArray[Any], Mapping[str, Any]]] = {}
     for name, population in scenario.declaration.populations.items():
         capacity = scenario.capacity_of(population, scenario.values)
         if population.dynamic:
             variables.append(living(name))
-        if snapshots:
+        if snapshots or population.dim in spanned:
             dimensions[population.dim] = capacity
             label = "row" if population.dynamic else "id"
             coordinates[population.dim] = (
                 np.arange(capacity),
                 {"long_name": f"{population.dim} {label}", "units": "1"},
             )
+        if snapshots:
             variables += _snapshots(type(scenario), population, dimensions, coordinates)
         if name in start.arrays:
             dimensions[f"{population.dim}_at_start"] = scenario.size_of(population, scenario.values)

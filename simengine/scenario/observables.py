@@ -131,12 +131,12 @@ def finished(name: str, outputs: tuple[Output, ...], value: Any) -> Mapping[str,
 
 def described(
     function: Callable[..., Any], unit: str, long_name: str, outputs: tuple[Output, ...], dtype: str, uncertain: bool,
-    null: bool,
+    null: bool, dims: tuple[str, ...] = (),
 ) -> tuple[str, tuple[Output, ...]]:  # fmt: skip
     """The summary of an author's function and its outputs, one named after it where none are declared."""
     summary = inspect.getdoc(function) or function.__name__.replace("_", " ")
     line = long_name or summary.split("\n")[0].rstrip(".")
-    return summary, outputs or (Output(function.__name__, unit, line, (), dtype, uncertain, null),)
+    return summary, outputs or (Output(function.__name__, unit, line, dims, dtype, uncertain, null),)
 
 
 def observable(
@@ -148,17 +148,19 @@ def observable(
     dtype: str = "float64",
     uncertain: bool = False,
     null: bool = False,
+    dims: tuple[str, ...] = (),
     when: Mapping[str, Any] | None = None,
 ) -> Any:
     """Declare an observable as a function of the populations, by name: ``def gini(agents): ...``.
 
     It gets numpy arrays ordered by agent id and returns a number or `Measured` (or, with several ``outputs``, a
     dict of them). ``unit`` and ``long_name`` go to the file; the docstring is the long name when none is given.
+    ``dims`` names a population's dim when it returns a value for each of them, ``("village",)``.
     ``when`` limits it to runs whose parameters have the given values.
     """
 
     def declare(function: Callable[..., Any]) -> FunctionObservable:
-        summary, declared = described(function, unit, long_name, outputs, dtype, uncertain, null)
+        summary, declared = described(function, unit, long_name, outputs, dtype, uncertain, null, dims)
         return FunctionObservable(function, declared, summary=summary, when=when or {})
 
     return declare if function is None else declare(function)

@@ -227,6 +227,11 @@ def layout_of_runs(scenario: type[Scenario], fixed: Mapping[str, Any], swept: Co
         when = getattr(strided.observable, "when", {})
         if holds({name: wanted for name, wanted in when.items() if name not in varied}, values):
             for output in strided.observable.outputs:
+                if output.dims:
+                    raise InputError(
+                        f"observable {output.name} records a value for each {output.dims[0]}, which sweeps do not "
+                        "keep: limit it to some parameters (when=), or run the points one by one"
+                    )
                 variables += series(output)
     for name, population in declared.populations.items():
         if population.dynamic:

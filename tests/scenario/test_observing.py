@@ -8,7 +8,19 @@ import numpy as np
 import pytest
 
 import simengine
-from simengine import Measured, Output, Scenario, ScenarioError, every, field, observable, param, population, update
+from simengine import (
+    InputError,
+    Measured,
+    Output,
+    Scenario,
+    ScenarioError,
+    every,
+    field,
+    observable,
+    param,
+    population,
+    update,
+)
 
 
 @observable(unit="m", long_name="mean of the values")
@@ -152,3 +164,43 @@ def test_a_scenario_without_phases_only_starts() -> None:
 
     found = simengine.run(Still, steps=3, progress=False)
     assert found["seldom"].values.tolist() == [0.0] * 4
+
+
+class Districts(Scenario):
+    """People settle; each district counts them."""
+
+    n_agents: int = param(12, low=1)
+    n_districts: int = param(3, low=1)
+    districts = population(size="n_districts", dim="district", area=field())
+    agents = population(size="n_agents", district=field(int))
+
+    def start(self, agents: Any, draw: Any) -> None:
+        agents.district[:] = draw.of(agents).integer("district", 0, self.n_districts)
+
+    @update(agents)
+    def move(me, agents, new, p):
+        new.district[me] = (agents.district[me] + 1) % p.n_districts
+
+    @observable(dims=("district",))
+    def people(agents: Any, p: Any) -> Any:
+        """Number of people."""
+        return np.bincount(agents.district, minlength=p.n_districts).astype(float)
+
+    observe = [people]
+
+
+@pytest.mark.parametrize("snapshot_every", [None, 2])
+def test_an_observable_may_record_a_value_for_each_of_a_population(snapshot_every: int | None) -> None:
+    run = simengine.run(Districts, steps=4, snapshot_every=snapshot_every, progress=False)
+    assert run.people.dims == ("time", "district")
+    assert run.people.long_name == "Number of people"
+    assert run.district.values.tolist() == [0, 1, 2]
+    assert ("districts_area" in run) == (snapshot_every is not None)
+    assert (run.people.sum("district") == 12).all()
+    np.testing.assert_array_equal(run.people[1], np.roll(run.people[0], 1))
+
+
+def test_a_sweep_refuses_such_values_in_one_line(tmp_path: Any) -> None:
+    with pytest.raises(InputError, match="people records a value for each district, which sweeps do not keep"):
+        simengine.sweep(Districts, {"n_agents": [6, 12]}, steps=2, out=tmp_path / "swept", progress=False)
+    assert not list(tmp_path.iterdir())
