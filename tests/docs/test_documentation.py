@@ -82,7 +82,7 @@ def test_the_diagnostics_of_the_readme_are_measured(tmp_path: Path) -> None:
     assert "<Estimate" in finished([sys.executable, "measure.py"], tmp_path)
 
 
-PAGES = ("docs/runs.md", "docs/diagnostics.md", "docs/sweeps.md", "docs/cluster.md")
+PAGES = ("docs/runs.md", "docs/diagnostics.md", "docs/sweeps.md", "docs/cluster.md", "docs/games.md")
 
 
 @pytest.mark.parametrize(("page", "number"), [(page, n) for page in PAGES for n in range(len(blocks(page)))])
