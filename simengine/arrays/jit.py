@@ -31,6 +31,14 @@ PROCESS_BITS, FUNCTION_BITS = 62, 32
 FunctionIdentity._unique_ids = itertools.count(secrets.randbits(PROCESS_BITS) << FUNCTION_BITS)
 
 
+BORROWING: dict[str, Any] = {"nogil": True, "error_model": "numpy", "forceinline": True, "_nrt": False}
+"""Options for inlined functions that read and write the arrays given, and make none.
+
+Numba counts who holds an array, in atomic operations, wherever one goes through a branch of an inlined function. These
+functions borrow it from their caller, who holds it while they run.
+"""
+
+
 def compiled(**options: Any) -> Any:
     """Return numba's decorator of these options; what it compiles is kept in `cache_directory`."""
 

@@ -7,16 +7,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from simengine.arrays.jit import njit
+from simengine.arrays.jit import BORROWING, njit
 
 jit = njit(cache=True, nogil=True, error_model="numpy")
+borrowing = njit(cache=True, **BORROWING)
 
 
-@jit
+@borrowing
 def rank_of(order, ids, living, identity):  # type: ignore[no-untyped-def]
     """Return the rank of an id among the living, or -1."""
     if 0 <= identity < living and ids[order[identity]] == identity:
         return np.int64(identity)
+    return searched_rank(order, ids, living, identity)
+
+
+@jit
+def searched_rank(order, ids, living, identity):  # type: ignore[no-untyped-def]
+    """:func:`rank_of` where ids are not ranks."""
     low, high = 0, living
     while low < high:
         middle = (low + high) // 2
@@ -29,7 +36,7 @@ def rank_of(order, ids, living, identity):  # type: ignore[no-untyped-def]
     return np.int64(-1)
 
 
-@jit
+@borrowing
 def slot_of(order, ids, living, identity):  # type: ignore[no-untyped-def]
     """Return the slot of a living agent's id, or -1."""
     if identity < 0:
@@ -40,13 +47,22 @@ def slot_of(order, ids, living, identity):  # type: ignore[no-untyped-def]
     return np.int64(order[rank])
 
 
-@jit
+@borrowing
 def living_slot_of(order, ids, alive, living, identity):  # type: ignore[no-untyped-def]
     """:func:`slot_of` while agents die: those still in ``order`` that are not ``alive`` give -1 as well."""
     slot = slot_of(order, ids, living, identity)
     if slot >= 0 and not alive[slot]:
         return np.int64(-1)
     return slot
+
+
+@jit
+def stand_by_id(order, ids, living):  # type: ignore[no-untyped-def]
+    """Return whether the ids are 0, 1, ... and everybody's slot is its id."""
+    rank = 0
+    while rank < living and order[rank] == rank and ids[rank] == rank:
+        rank += 1
+    return rank == living
 
 
 @jit

@@ -95,16 +95,23 @@ def emit_sequential(
                 )
         code.line(f"turns = {turns}")
         first_turn = f"{resume}[0]" if asked_outside else "0"
+        if is_events:
+            # Where slots are ids they need not be looked up, which a turn would wait for. Finding out costs a small
+            # part of so many turns; it is left where each call may have one turn only.
+            stand_by_id = names.imports("simengine.arrays.lookup", "stand_by_id")
+            found = f"turns >= {living} // 8 and {stand_by_id}({order}, {names.ids(population)}, {living})"
+            code.line(f"by_id = {'False' if asked_outside else found}")
         with code.block(f"for turn in range({first_turn}, turns):"):
             marker = len(code.lines)
             if is_events:
-                code.line(f"me = {order}[{choose}({key}, 0, 0, {living})]")
+                code.line(f"rank = {choose}({key}, 0, 0, {living})")
+                code.line(f"me = rank if by_id else {order}[rank]")
             else:
                 code.line(f"me = {sequence if phase.order == 'shuffled' else order}[turn]")
             if population.dynamic:
                 with code.block(f"if not {names.alive(population)}[me]:"):
                     code.line("continue")
-            code.line(f"me_id = {names.ids(population)}[me]")
+            code.line(f"me_id = {'me if by_id else ' if is_events else ''}{names.ids(population)}[me]")
             collected: dict[str, str] = {}
             for gather, gather_lowered in gathers:
                 with names.drawing_for(gather.name):

@@ -191,3 +191,39 @@ def _free_names(tree: ast.AST) -> set[str]:
         if isinstance(node, ast.Name):
             (loaded if isinstance(node.ctx, ast.Load) else stored).add(node.id)
     return loaded - stored
+
+
+ON_NUMBERS = frozenset({
+    "abs", "absolute", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "bool_",
+    "cbrt", "ceil", "copysign", "cos", "cosh", "deg2rad", "exp", "exp2", "expm1", "fabs", "float64", "floor",
+    "fmax", "fmin", "fmod", "hypot", "inf", "int64", "isfinite", "isinf", "isnan", "log", "log10", "log1p",
+    "log2", "maximum", "minimum", "mod", "nan", "pi", "power", "rad2deg", "remainder", "rint", "sign",
+    "signbit", "sin", "sinh", "sqrt", "square", "tan", "tanh", "trunc", "uint64",
+})  # fmt: skip
+"""What numpy does with numbers one by one."""
+
+
+def makes_arrays(source: str, makers: frozenset[str] = frozenset()) -> bool:
+    """Whether a function may make an array, a list or a slice of an array, itself or through ``makers``.
+
+    One that does not needs no counting of references to the arrays that it is given. The count is an atomic operation,
+    which costs an agent's read of another population's field ten times the read.
+    """
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.List | ast.ListComp | ast.Set | ast.SetComp | ast.Dict | ast.DictComp | ast.Slice):
+            return True
+        if isinstance(node, ast.Attribute):
+            of_math = isinstance(node.value, ast.Name) and node.value.id == "math"
+            if not of_math and node.attr not in ON_NUMBERS:
+                return True
+        if isinstance(node, ast.Name) and node.id in makers:
+            return True
+    return False
+
+
+def makers_of_arrays(functions: dict[str, str]) -> frozenset[str]:
+    """Those of some functions that may make arrays."""
+    makers: frozenset[str] = frozenset()
+    while more := {name for name, text in functions.items() if makes_arrays(text, makers)} - makers:
+        makers |= more
+    return makers

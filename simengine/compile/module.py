@@ -8,7 +8,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from simengine.compile import emit, emit_gathers, emit_phases, emit_rewire
-from simengine.compile.helpers import Globals
+from simengine.compile.helpers import Globals, makers_of_arrays, makes_arrays
 from simengine.compile.lanes import lane_form
 from simengine.compile.lower import Lowering
 from simengine.compile.lowered import Lowered
@@ -263,7 +263,8 @@ class ModuleWriter:
             name: {read.name for read in gathers_read(found, self.gathers)} for name, found in self.gathers.items()
         }
         on_the_spot = _with_those_read(direct, reads)
-        return on_the_spot - _with_those_read(used | self.gathers.keys() - on_the_spot, reads)
+        by_themselves = {phase.name for phase in self.phases if isinstance(phase, Gather)} - on_the_spot
+        return on_the_spot - _with_those_read(used | by_themselves, reads)
 
     def _emit(self, phase: Phase) -> emit.Function:
         if isinstance(phase, Update | Decision):
@@ -448,7 +449,7 @@ class ModuleWriter:
             "import math",
             "import numpy as np",
             "from numba import njit, prange",
-            "from simengine.arrays.jit import kept_by_signature",
+            "from simengine.arrays.jit import BORROWING, kept_by_signature",
         ]
         head += [f"from simengine.random.draws import {name.removeprefix('_draw_')} as {name}" for name in draws]
         head += [f"from {module} import {name} as engine_{name}" for name, module in sorted(self.imports.items())]
@@ -456,13 +457,15 @@ class ModuleWriter:
         head += [f"{name} = {value}" for name, value in sorted(self.globals.constants.items())]
         head.append("plain = njit(nogil=True, error_model='numpy')")
         head.append("inlined = njit(nogil=True, error_model='numpy', forceinline=True)")
+        head.append("borrowing = njit(**BORROWING)")
         head.append(f"looped = njit(nogil=True, error_model='numpy', parallel={self.parallel})")
         lines = "\n".join(head).split("\n")
-        for text in self.globals.functions.values():
-            lines += ["", "", "@inlined", *text.split("\n")]
+        makers = makers_of_arrays(self.globals.functions)
+        for name, text in self.globals.functions.items():
+            lines += ["", "", "@inlined" if name in makers else "@borrowing", *text.split("\n")]
         origins = []
         for lowered in self.lowered.values():
-            lines += ["", "", "@inlined"]
+            lines += ["", "", "@inlined" if makes_arrays(lowered.source, makers) else "@borrowing"]
             start = len(lines)
             lines += lowered.source.split("\n")
             origins.append((start, len(lines), lowered))
@@ -470,7 +473,7 @@ class ModuleWriter:
             if lanes is not None and any(f"{lanes.name}(" in function.source for function in self.functions):
                 lines += ["", "", "@inlined", *lanes.source.split("\n")]
         for function in self.helpers:
-            lines += ["", "", "@inlined", *function.source.rstrip("\n").split("\n")]
+            lines += ["", "", "@borrowing", *function.source.rstrip("\n").split("\n")]
         for function in self.functions:
             start = len(lines)
             lines += ["", "", "@looped" if function.parallel else "@plain", *function.source.rstrip("\n").split("\n")]

@@ -207,6 +207,7 @@ class Paths(Scenario):
         new.value[me] = 0.5 * sites.value[me] + 0.5 * acc.pull / acc.n + 1e-3 * acc.along + draw.uniform("noise")
 
 
+@pytest.mark.slow
 def test_neither_shards_nor_the_order_of_storage_show_on_a_grid() -> None:
     assert_any_shards_agree(Paths, steps=5, shards=(3,))
 
