@@ -113,8 +113,9 @@ def is_reference(declared: Field) -> bool:
 
 
 def chunked(
-    code: Code, names: Names, population: Population, parallel: bool, scratch: Callable[[], None] | None = None
-) -> ExitStack:
+    code: Code, names: Names, population: Population, parallel: bool, scratch: Callable[[], None] | None = None,
+    skip_dead: bool = True,
+) -> ExitStack:  # fmt: skip
     """Open the loop over the agents of a population: chunks over threads, slots inside."""
     stack = ExitStack()
     ids = names.ids(population)
@@ -133,7 +134,7 @@ def chunked(
     first, last = f"{begin}chunk * size // {chunks}", f"{begin}(chunk + 1) * size // {chunks}"
     # Unsigned, because numba lets signed indices count from the end, which keeps loops from being vectorised.
     stack.enter_context(code.block(f"for me in range(np.uint64({first}), np.uint64({last})):"))
-    if population.dynamic:
+    if population.dynamic and skip_dead:
         with code.block(f"if not {names.alive(population)}[me]:"):
             code.line("continue")
     code.line(f"me_id = {ids}[me]")

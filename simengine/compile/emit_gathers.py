@@ -82,6 +82,11 @@ def emit_gather(
         if relation.emit_gather(code, names, GatherCall(gather, lowered, names, populations, lanes), parallel):
             return
         relation.prepare(code, names)
+        ahead = Lines()
+        if relation.look_ahead(ahead, names):
+            with chunked(code, names, relation.source, parallel, skip_dead=False):
+                for line in ahead.lines:
+                    code.line(line)
         with chunked(code, names, relation.source, parallel, lambda: relation.scratch(code, names)):
             visit_relation(code, names, gather, lowered, populations)
             store_accumulators(code, names, gather)

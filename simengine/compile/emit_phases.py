@@ -10,6 +10,7 @@ from simengine.compile.emit import (
     finish,
     is_reference,
 )
+from simengine.compile.emit_ahead import Ahead, known_ahead
 from simengine.compile.emit_gathers import (
     gathered_from,
     initial_literal,
@@ -101,9 +102,16 @@ def emit_sequential(
             stand_by_id = names.imports("simengine.arrays.lookup", "stand_by_id")
             found = f"turns >= {living} // 8 and {stand_by_id}({order}, {names.ids(population)}, {living})"
             code.line(f"by_id = {'False' if asked_outside else found}")
+        looked_over = [gather for gather, _ in gathers] if is_events and not asked_outside else []
+        along = known_ahead(looked_over, population)
+        ahead = Ahead(along, names, population, key, bool(names.collectors)) if along is not None else None
+        if ahead is not None:
+            ahead.begin(code, first_turn)
         with code.block(f"for turn in range({first_turn}, turns):"):
             marker = len(code.lines)
-            if is_events:
+            if ahead is not None:
+                ahead.turn(code)
+            elif is_events:
                 code.line(f"rank = {choose}({key}, 0, 0, {living})")
                 code.line(f"me = rank if by_id else {order}[rank]")
             else:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from simengine.arrays import pages
 from simengine.compile import cache, target
 from simengine.compile.module import HostPhase, InTurn, Plan, write_module
 from simengine.compile.names import Binding, Names
@@ -175,14 +176,15 @@ class Kernel:
             return getattr(self.scenario, key[0])
         if kind == "accumulators":
             gather, dtype = self.plan.gathers[key[0]], key[1]
-            return np.zeros((gather.rows(dtype), self.state[gather.relation.source.name].capacity), FIELD_TYPES[dtype])
+            shape = (gather.rows(dtype), self.state[gather.relation.source.name].capacity)
+            return pages.zeros(shape, FIELD_TYPES[dtype])
         if kind == "buffer":
-            return np.zeros(self.state[key[1]].capacity, "bool" if key[2] == "bool_" else key[2])
+            return pages.zeros(self.state[key[1]].capacity, "bool" if key[2] == "bool_" else key[2])
         if kind == "scalar":
             return self._scalars[key[0]][key[1]]
         if kind == "work":
             dtype, shape = self._work[key[0]][key[1]]
-            return np.zeros(shape, dtype)
+            return pages.zeros(shape, dtype)
         own = {"streams": self.streams, "status": self.status, "chunks": self._chunks(), "resume": self.resume}
         return own[kind]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simengine.arrays import graph
+from simengine.arrays import graph, pages
 from simengine.relations.edges import Edges
 from simengine.relations.network import Network
 
@@ -49,20 +49,20 @@ class NetworkState:
 
     def _allocate(self, room: int) -> None:
         arrays = self._arrays
-        arrays["source"], arrays["target"] = np.empty(room, np.int32), np.empty(room, np.int32)
-        arrays["floats"] = np.empty((len(arrays["float_defaults"]), room))
-        arrays["wholes"] = np.empty((len(arrays["whole_defaults"]), room), np.int64)
+        arrays["source"], arrays["target"] = pages.zeros(room, np.int32), pages.zeros(room, np.int32)
+        arrays["floats"] = pages.zeros((len(arrays["float_defaults"]), room))
+        arrays["wholes"] = pages.zeros((len(arrays["whole_defaults"]), room), np.int64)
         for way in self._ways:
             self._allocate_way(way)
         self._arrangement = None
 
     def _allocate_way(self, way: str) -> None:
         room = len(self._arrays["source"]) * (2 if way == "both" else 1)
-        self._arrays[f"{way}_starts"] = np.zeros(self.population.capacity + 1, np.int64)
-        self._arrays[f"{way}_seen"] = np.empty(room, np.int32)
-        self._arrays[f"{way}_edge"] = np.empty(room if self.network.fields else 0, np.int32)
+        self._arrays[f"{way}_starts"] = pages.zeros(self.population.capacity + 1, np.int64)
+        self._arrays[f"{way}_seen"] = pages.zeros(room, np.int32)
+        self._arrays[f"{way}_edge"] = pages.zeros(room if self.network.fields else 0, np.int32)
         for name, field in self.network.fields.items():
-            self._arrays[f"{way}_field_{name}"] = np.empty(room, field.numpy_dtype)
+            self._arrays[f"{way}_field_{name}"] = pages.zeros(room, field.numpy_dtype)
 
     def _row(self, name: str) -> Array:
         table = "floats" if self.network.fields[name].dtype is float else "wholes"

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simengine.arrays import pages
 from simengine.compile.network_state import NetworkState
 from simengine.relations.edges import Edges
 from simengine.relations.network import Network
@@ -32,14 +33,15 @@ class PopulationState:
     def __init__(self, population: Population, size: int, capacity: int) -> None:
         self.population = population
         self.capacity = capacity
-        self.ids = np.empty(capacity, np.int64)
-        self.alive = np.empty(capacity, np.bool_)
-        self.order = np.empty(capacity, np.int64)
+        self.ids = pages.zeros(capacity, np.int64)
+        self.alive = pages.zeros(capacity, np.bool_)
+        self.order = pages.zeros(capacity, np.int64)
         self.count = np.empty(1, np.int64)
         self.acting = np.empty(2, np.int64)
         self.declared = {**population.fields, **population.inboxes}
         self.tables: dict[str, Array] = {
-            name: np.empty((field.rows, capacity + PADDING), field.numpy_dtype) for name, field in self.declared.items()
+            name: pages.zeros((field.rows, capacity + PADDING), field.numpy_dtype)
+            for name, field in self.declared.items()
         }
         self.fields: dict[str, Array] = {name: table[:, :capacity] for name, table in self.tables.items()}
         self.arrangement = 0
@@ -95,7 +97,8 @@ class PopulationState:
 
     def living_ids(self) -> Array:
         """The ids of the living, ascending."""
-        return self.ids[self.order[: self.living]]
+        found: Array = self.ids[self.order[: self.living]]
+        return found
 
     def saved(self) -> dict[str, Array]:
         """Everything that the next step may depend on: ids and values of the living, by ascending id."""

@@ -197,6 +197,14 @@ class Relation:
     def prepare(self, code: Code, scope: Scope) -> None:
         """Emit what is done once per phase and step, before any agent looks."""
 
+    def look_ahead(self, code: Code, scope: Scope) -> bool:
+        """Emit what is found out for each agent in a loop of its own, before anybody looks; return whether it is.
+
+        Only where agents look at once. It is done for every slot, ``me`` and ``me_id``: straight arithmetic, which is
+        done for eight at once, and no branches.
+        """
+        return False
+
     def scratch(self, code: Code, scope: Scope) -> None:
         """Emit the arrays that each thread needs of its own."""
 

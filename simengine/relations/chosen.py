@@ -167,7 +167,8 @@ class Mates(_Grouped):
         """I stand among my group's members."""
         starts = scope.work(self, "starts")
         code.line(f"group = {scope.work(self, 'group_of')}[me]")
-        code.line("first_listed, candidates, my_place = np.int64(0), np.int64(0), np.int64(0)")
-        with code.block("if group >= 0:"):
-            code.line(f"first_listed, candidates = {starts}[group], {starts}[group + 1] - {starts}[group] - 1")
-            code.line(f"my_place = {scope.work(self, 'place_of')}[me] - first_listed")
+        # Without a branch: who is in no group reads the first one's places, and has no candidates.
+        code.line("listed_group = max(group, np.int64(0))")
+        code.line(f"first_listed = {starts}[listed_group]")
+        code.line(f"candidates = {starts}[listed_group + 1] - first_listed - 1 if group >= 0 else np.int64(0)")
+        code.line(f"my_place = {scope.work(self, 'place_of')}[me] - first_listed")

@@ -62,6 +62,10 @@ class Random(Relation):
             raise InputError(f"the number of partners must be at least 1, got {k}")
         return {"k": k}
 
+    def work(self, capacity: Mapping[str, int]) -> dict[str, tuple[str, Any]]:
+        """Room for each agent's one partner, where it is drawn ahead."""
+        return {"place": ("int64", capacity[self.source.name])} if self.k == 1 and self.weight is None else {}
+
     def prepare(self, code: Code, scope: Scope) -> None:
         """Prepare the inner relation."""
         if self.within is not None:
@@ -69,6 +73,8 @@ class Random(Relation):
 
     def scratch(self, code: Code, scope: Scope) -> None:
         """Room for the partners drawn so far, and for the pool when there is one."""
+        if self._is_drawn_ahead(scope):
+            return
         code.line(f"{scope.own(self, 'chosen')} = np.empty({scope.scalar(self, 'k')}, np.int64)")
         if self._pooled and not self._has_list(scope):
             code.line(f"{scope.own(self, 'pool')} = np.empty({scope.order(self.target)}.shape[0], np.int64)")
@@ -86,8 +92,46 @@ class Random(Relation):
     def _has_list(self, scope: Scope) -> bool:
         return self.within is not None and self.weight is None and self.within.has_list(scope)
 
+    def _is_drawn_ahead(self, scope: Scope) -> bool:
+        """Whether one partner is drawn at once for all, from a list or from everybody by number."""
+        if self.k != 1 or self.weight is not None or scope.sequential:
+            return False
+        return self._has_list(scope) if self.within is not None else not self.target.dynamic
+
+    def look_ahead(self, code: Code, scope: Scope) -> bool:
+        """Draw everybody's one partner: its place in the list, or its rank; -1 where there is nobody."""
+        if not self._is_drawn_ahead(scope):
+            return False
+        integer = scope.imports("simengine.random.draws", "integer")
+        if self.within is not None:
+            self.within.find_in_list(code, scope)
+        else:
+            code.line(f"first_listed, candidates = np.int64(0), np.int64({scope.living(self.target)})")
+            code.line("my_place = candidates")
+            if self.source is self.target:
+                # Where nobody is born or dies, ranks are ids.
+                code.line("candidates, my_place = candidates - 1, me_id")
+        code.line(f"rank = {integer}({scope.key(self, 'partner')}, me_id, 0, max(candidates, np.int64(1)))")
+        code.line("rank += np.int64(rank >= my_place)")
+        code.line(f"{scope.work(self, 'place')}[me] = first_listed + rank if candidates > 0 else np.int64(-1)")
+        return True
+
+    def _visit_drawn(self, code: Code, scope: Scope, body: Body) -> None:
+        code.line(f"place = {scope.work(self, 'place')}[me]")
+        with code.block("if place >= 0:"):
+            if self.within is not None:
+                code.line(f"other = {self.within.listed(scope, 'place')}")
+            else:
+                code.line(f"other = {scope.order(self.target)}[place]")
+            if self.gives:
+                code.line("edge = place")
+            body()
+
     def visit(self, code: Code, scope: Scope, body: Body) -> None:
         """Draw partners one by one; each pick is its own block of the agent's draw."""
+        if self._is_drawn_ahead(scope):
+            self._visit_drawn(code, scope, body)
+            return
         if self._has_list(scope):
             self._visit_list(code, scope, body)
             return

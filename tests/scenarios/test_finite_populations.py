@@ -61,13 +61,13 @@ def test_one_mutant_of_many_fixes_as_often_as_the_closed_forms_say(parameters: A
 
 def test_agents_fix_as_often_as_the_closed_forms_say() -> None:
     parameters, size, rho = ROWS[1]
-    assert_fixes_with(rho, invade(FinitePopulation, 1000, size, **parameters), 1000)
+    assert_fixes_with(rho, invade(FinitePopulation, 400, size, **parameters), 400)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("parameters", "size", "rho"), [ROWS[0], ROWS[2], ROWS[3], ROWS[5], ROWS[7]])
+@pytest.mark.parametrize(("parameters", "size", "rho"), [ROWS[0], ROWS[2], ROWS[7]])
 def test_many_agents_fix_as_often_as_the_closed_forms_say(parameters: Any, size: int, rho: float) -> None:
-    assert_fixes_with(rho, invade(FinitePopulation, 10_000, size, **parameters), 10_000)
+    assert_fixes_with(rho, invade(FinitePopulation, 3000, size, **parameters), 3000)
 
 
 @pytest.mark.parametrize(("update", "absorption", "fixation"), [("fermi", 50.92143, 162.0), ("moran", 28.28968, 90.0)])
@@ -110,14 +110,14 @@ def test_with_mutation_they_have_it_too(scenario: type[Any], update: Any) -> Non
 
 @pytest.mark.slow
 def test_with_rare_mutation_both_pure_states_are_as_common_as_their_fixation() -> None:
-    # 20,000 demes start from the stationary shares of rho_A and rho_B and keep them; four standard errors.
-    payoffs, size, beta, mutation, demes = [[3, 0], [5, 1]], 10, 0.05, 1e-3, 20_000
+    # Every deme has changed sides many times; four standard errors.
+    payoffs, size, beta, mutation, demes = [[3, 0], [5, 1]], 10, 0.05, 2e-3, 5000
     ratio = theory.stationary_ratio(payoffs, size, beta)
     stationary = theory.stationary_distribution(*theory.transitions(payoffs, size, selection=beta, mutation=mutation))
-    assert stationary[-1] / stationary[0] == pytest.approx(ratio, rel=0.05)
+    assert stationary[-1] / stationary[0] == pytest.approx(ratio, rel=0.1)
     run = simengine.run(
-        BirthDeathChain, n_agents=demes * size, n_demes=demes, selection=beta, mutation=mutation, steps=40_000,
-        every=40_000, progress=False, **game(payoffs),
+        BirthDeathChain, n_agents=demes * size, n_demes=demes, selection=beta, mutation=mutation, steps=20_000,
+        every=20_000, progress=False, **game(payoffs),
     )  # fmt: skip
     for share, expected in ((run.fixed_share, stationary[-1]), (run.lost_share, stationary[0])):
         error = np.sqrt(expected * (1 - expected) / demes)
