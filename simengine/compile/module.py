@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -500,13 +500,19 @@ def all_relations(declared: Mapping[str, Relation], phases: list[Phase]) -> list
 
 
 def relation_names(relations: list[Relation]) -> dict[int, str]:
-    """A name for every relation, unique in the module."""
+    """A name for every relation, unique in the module but for those that keep the same lists."""
     names: dict[int, str] = {}
+    keepers: dict[Hashable, str] = {}
     for relation in relations:
+        if relation.lists is not None and relation.lists in keepers:
+            names[id(relation)] = keepers[relation.lists]
+            continue
         label = relation.name or type(relation).__name__.lower()
         while label in names.values():
             label += "_inner"
         names[id(relation)] = label
+        if relation.lists is not None:
+            keepers[relation.lists] = label
     return names
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -171,6 +171,11 @@ class Relation:
     def emit_gather(self, code: Code, scope: Scope, body: GatherBody, parallel: bool) -> bool:
         """Emit a whole synchronous gather, and return true; a relation that does not loops agent by agent."""
         return False
+
+    @property
+    def lists(self) -> Hashable | None:
+        """What its lists follow from, where it keeps lists that other relations of the same use as well."""
+        return None
 
     def begin(self, code: Code, scope: Scope) -> None:
         """Emit what is done once per call of the compiled step, before the first of its steps."""

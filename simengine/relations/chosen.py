@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 from simengine.errors import ScenarioError
@@ -49,6 +49,11 @@ class _Grouped(Relation):
             "place_of": ("int64", capacity[self.field.population.name]),
             "listed": ("int64", 1),
         }
+
+    @property
+    def lists(self) -> Hashable:
+        """The field that says who belongs to whom."""
+        return (self.field.population.name, self.field.field.name)
 
     def looks_at(self) -> tuple[FieldReference, ...]:
         """Who belongs to whom."""
