@@ -31,6 +31,7 @@ CASES: dict[str, dict[str, Any]] = {
     "hegselmann_krause": {"n_agents": 200},
     "persuasion": {"n_agents": 200},
     "watts_cascade": {"n_agents": 200},
+    "commons": {"n_agents": 120, "n_villages": 9},
 }
 SLOW_CASES: dict[str, dict[str, Any]] = {
     "social_learning with a planner": {"n_communities": 200, "planner": "optimal", "n_beliefs": 101},
@@ -41,7 +42,7 @@ SLOW_CASES |= {
 EVERY_CASE = [*CASES, *(pytest.param(case, marks=pytest.mark.slow) for case in SLOW_CASES)]
 FIRST_CASES = [*{case.split()[0]: case for case in reversed(CASES)}.values(), *EVERY_CASE[len(CASES) + 1 :]]
 CASES |= SLOW_CASES
-IN_ORDER_OF_ID = ("network_learning", "word_of_mouth", "persuasion")
+IN_ORDER_OF_ID = ("network_learning", "word_of_mouth", "persuasion", "harvest")
 """Scenarios whose ids mean something to the step: who acts before whom, who stands where."""
 
 
