@@ -19,8 +19,8 @@ to punish, a belief g (the norm it would like), and wealth P. A round of a villa
 
 A village ends when its stock is `stock_minimum` or less, and with its first starvation (``ends="first_starvation"``,
 the paper's) or that of its last member (``"extinction"``); if with both at once, starvation counts. One that has ended
-stands still as it was then, and a run stops when all have. The number of rounds is the survival time. The dead take no
-part in votes, meetings and means.
+stands still as it was then, and a run stops when all have. The number of rounds is the survival time: `going_on` is the
+curve of survival, `survival` the mean of rounds so far. The dead take no part in votes, meetings and means.
 
 Without imitation and sanctions, members of constant effort take the share q = alpha sum of e, and with x = q / (1 - q)
 
@@ -208,6 +208,11 @@ class Commons(Scenario):
             self.first_stock <= self.carrying_capacity,
             f"initial_stock ({self.first_stock:g}) exceeds carrying_capacity ({self.carrying_capacity:g})",
         )
+        self.require(
+            self.stock_minimum < self.carrying_capacity,
+            f"stock_minimum ({self.stock_minimum:g}) is not below carrying_capacity ({self.carrying_capacity:g}): "
+            "every village would end at once",
+        )
         rate = ENVIRONMENTS.get(self.environment, {}).get("growth_rate", self.growth_rate)
         self.require(
             self.growth_rate == rate,
@@ -247,6 +252,10 @@ class Commons(Scenario):
         size = np.bincount(village[village >= 0], minlength=self.n_villages)
         self.require(size.sum() == len(village), "start: agents.village: each agent needs a village, none may be -1")
         self.require(bool(size.all()), f"start: village {int(np.argmin(size))} is empty; each needs a member")
+        self.require(
+            bool((villages.stock <= self.carrying_capacity).all()),
+            f"start: villages.stock: {villages.stock.max():g} exceeds carrying_capacity ({self.carrying_capacity:g})",
+        )
         if self.allocation in IN_TURN:
             places = len(np.unique(np.stack([village, agents.turn]), axis=1).T)
             self.require(places == len(village), "start: agents.turn: two of a village have the same place")

@@ -21,8 +21,8 @@ Growth = Literal["logistic", "doubling", "additive", "none"]
 
 
 def logistic(stock: float, rate: float, capacity: float) -> float:
-    """Return the stock after a round's growth, r R (1 - R / K); not negative for rates up to 3."""
-    return stock + rate * stock * (1.0 - stock / capacity)
+    """Return the stock after a round's growth, r R (1 - R / K); nothing is left of one above K (1 + 1 / r)."""
+    return max(stock + rate * stock * (1.0 - stock / capacity), 0.0)
 
 
 def doubling(stock: float, capacity: float) -> float:

@@ -72,6 +72,10 @@ def mean_payoffs(payoffs: Any, size: int) -> tuple[Array, Array]:
     return (aa * (i - 1) + ab * (n - i)) / (n - 1), (ba * i + bb * (n - i - 1)) / (n - 1)
 
 
+STRONGEST = 600.0
+"""Largest selection times payoff of which fitness, its exponential, is a number."""
+
+
 def transitions(
     payoffs: Any, size: int, *, update: WellMixed = "fermi", selection: float = 1.0, ratio: float | None = None,
     mutation: float = 0.0,
@@ -100,6 +104,13 @@ def transitions(
     Two arrays by the number of A, from 0 to N.
     """
     n = _checked_size(size)
+    for name, value in (("selection", selection), ("ratio", 1.0 if ratio is None else ratio)):
+        if not (np.isfinite(value) and value >= 0.0):
+            raise InputError(f"{name} is a number from 0 on, not {value!r}")
+    if not 0.0 <= mutation <= 1.0:
+        raise InputError(f"mutation is a probability, not {mutation!r}")
+    if ratio is not None and update == "fermi":
+        raise InputError("ratio is for update='moran'; Fermi's rule takes payoffs")
     if update not in {"fermi", "moran"}:
         raise InputError(f"update is 'fermi' or 'moran', not {update!r}")
     up, down = np.zeros(n + 1), np.zeros(n + 1)
@@ -413,6 +424,9 @@ def graph_fixation(graph: Any, payoffs: Any, selection: complex, **options: Any)
 
     ``options`` are those of `graph_chain`. Their mean is the fixation probability of an A placed uniformly.
     """
+    largest = abs(selection) * float(np.abs(np.asarray(payoffs, dtype=np.float64)).max())
+    if not largest <= STRONGEST:
+        raise InputError(f"selection times the largest payoff is {largest:g}; fitness is a number up to {STRONGEST:g}")
     states, chain = graph_chain(graph, payoffs, selection, **options)
     inside = slice(1, len(states) - 1)
     left = np.eye(len(states) - 2) - chain[inside, inside]

@@ -220,6 +220,14 @@ class FinitePopulation(Demes):
         agents.strategy[:] = place % each < self.invaders
         demes.n_a[:] = self.invaders
 
+    def connected(self, agents: Any, demes: Any) -> None:
+        """Count who plays A, and refuse demes of other sizes, which a start state may ask for."""
+        size = np.bincount(agents.deme[agents.deme >= 0], minlength=self.n_demes)
+        each = self.n_agents // self.n_demes
+        for deme in np.flatnonzero(size != each):
+            self.require(False, f"start: demes are of equal size, {each}; deme {deme} has {size[deme]}")
+        demes.n_a[:] = np.bincount(agents.deme, agents.strategy, self.n_demes)
+
     @gather(two, reviser=running(-1), model=running(-1))
     def meet(me, other, acc):
         """1. Two different agents of a deme are drawn."""

@@ -211,6 +211,10 @@ class GovSim(Scenario):
         self.require(
             first is None or first <= self.capacity, f"initial_stock ({first}) exceeds capacity ({self.capacity})"
         )
+        self.require(
+            (self.joins_after > 0) == (self.perturbation == "newcomer"),
+            f"joins_after is {self.joins_after} and perturbation {self.perturbation!r}: above 0 needs 'newcomer'",
+        )
         whole = sum(self.shares())
         self.require(abs(whole - 1.0) <= 1e-9, f"the five shares of rules add up to {whole:g}, allowed is 1")
 

@@ -63,7 +63,13 @@ from simengine import (
     total,
 )
 from simengine.diagnostics import streaming
-from simengine.scenarios.evolution_theory import critical_ratio, critical_ratio_regular, fixation_slope, graph_fixation
+from simengine.scenarios.evolution_theory import (
+    STRONGEST,
+    critical_ratio,
+    critical_ratio_regular,
+    fixation_slope,
+    graph_fixation,
+)
 
 __all__ = ["GraphGame", "critical_ratio", "critical_ratio_regular", "fixation_slope", "graph_fixation"]
 
@@ -142,9 +148,7 @@ class GraphGame(Scenario):
     mean_degree: float = param(4.0, low=0, description="neighbours of an agent in the mean")
     rewiring: float = param(0.1, low=0, high=1, description="of small_world: share of edges that lead elsewhere")
 
-    agents = population(
-        size="n_agents", strategy=field(bool, long_name="whether it cooperates")
-    )
+    agents = population(size="n_agents", strategy=field(bool, long_name="whether it cooperates"))
     acquaintances = Network(agents, graph="make_graph")
     neighbour = Random(agents, k=1, within=acquaintances)
 
@@ -155,16 +159,23 @@ class GraphGame(Scenario):
             given.count(None) in {0, 4},
             "payoff_cc, payoff_cd, payoff_dc and payoff_dd make one table: give all or none",
         )
-        if self.fitness == "linear" and self.payoffs == "averaged":
-            self.require_positive(1)
+        if self.payoffs == "averaged":
+            self.require_fitness(1)
 
-    def require_positive(self, partners: int) -> None:
-        """Refuse fitness 1 + w payoff that is not above 0."""
-        lowest = partners * min(self.table())
+    def require_fitness(self, partners: int) -> None:
+        """Refuse fitness 1 + w payoff that is not above 0, and exp(w payoff) beyond what numbers hold."""
+        if self.update == "pairwise_comparison":
+            return
+        lowest, largest = partners * min(self.table()), partners * max(map(abs, self.table()))
         self.require(
-            self.update == "pairwise_comparison" or 1 + self.selection * lowest > 0,
+            self.fitness == "exponential" or 1 + self.selection * lowest > 0,
             f"fitness 1 + selection * payoff must be above 0: not with selection {self.selection:g} and the lowest "
             f"payoff, {lowest:g}; lower selection or take fitness='exponential'",
+        )
+        self.require(
+            self.fitness == "linear" or self.selection * largest <= STRONGEST,
+            f"fitness exp(selection * payoff) is beyond what numbers hold: selection {self.selection:g} times the "
+            f"largest payoff, {largest:g}, exceeds {STRONGEST:g}; lower selection",
         )
 
     def table(self) -> tuple[float, float, float, float]:
@@ -190,9 +201,9 @@ class GraphGame(Scenario):
         )
 
     def connected(self, agents: Any, acquaintances: Any) -> None:
-        """Refuse sums of payoffs that make fitness negative."""
-        if self.fitness == "linear" and self.payoffs == "accumulated":
-            self.require_positive(int(acquaintances.degree.max()))
+        """Refuse sums of payoffs that make fitness negative, or too large."""
+        if self.payoffs == "accumulated":
+            self.require_fitness(int(acquaintances.degree.max()))
 
     @gather(acquaintances, cooperating=count(), partners=count())
     def play(me, other, agents, acc):

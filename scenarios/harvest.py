@@ -252,6 +252,12 @@ class Harvest(Scenario):
         agents.rule[:] = RULES.index(self.rule)
         agents.facing[:] = draw.of(agents).integer("facing", NORTH, WEST + 1)
 
+    def connected(self, agents: Any) -> None:
+        """Refuse a start state in which agents stand nowhere, or two of them on one site."""
+        self.require(bool((agents.site >= 0).all()), "start: agents.site: each agent needs a site, none may be -1")
+        stands = np.bincount(agents.site, minlength=1) if len(agents.site) else np.zeros(1, int)
+        self.require(bool((stands <= 1).all()), f"start: agents.site: several agents stand on site {stands.argmax()}")
+
     @send(agents, to=sites, occupant=lowest_id())
     def stand(me, agents, send):
         """Stand on a site, unless in time-out."""

@@ -12,7 +12,8 @@ Walker, Gardner & Ostrom (1990), J. Environ. Econ. Manag. 19, 203-211. Groups li
 
 ``rule`` says how members decide:
 
-- constant: they keep what they have; nash, optimum: they play the symmetric equilibrium, the group's best;
+- constant: they keep what they have; nash, optimum: they play the symmetric equilibrium, the group's best shared alike
+  (in whole tokens per member, rounded down: 4 each of 36 for 8 members);
 - best_reply: x = ((a - w) / b - others) / 2, within 0 and e; the lower one of two whole numbers that are as good;
 - logit: x with a probability proportional to exp(pi_i(x) / noise), over the whole numbers from 0 to e;
 - imitation: they look at another member, drawn at random, and copy its x with probability
@@ -208,7 +209,9 @@ class LabCommons(Scenario):
         agents.tokens[:] = at_random if self.initial_tokens is None else self.initial_tokens
 
     def connected(self, agents: Any, groups: Any) -> None:
-        """Let the first round's payoffs be known."""
+        """Refuse groups without members, which a start state may ask for; let the first round's payoffs be known."""
+        size = np.bincount(agents.group[agents.group >= 0], minlength=self.n_groups)
+        self.require(bool(size.all()), f"start: group {int(np.argmin(size))} is empty; each needs a member")
         total, _ = totals(agents, groups)
         agents.payoff[:] = payoff(
             agents.tokens,

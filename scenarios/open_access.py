@@ -70,6 +70,10 @@ CONSTANT, OPEN_ACCESS, COURNOT, SOLE_OWNER = range(4)
 RULES = {"constant": CONSTANT, "open_access": OPEN_ACCESS, "cournot": COURNOT, "sole_owner": SOLE_OWNER}
 
 
+LONGEST = 50.0
+"""Growth rate times step that numbers can hold with ease."""
+
+
 def spread_of(rate: float, dt: float) -> float:
     """Return the integral of exp(rate t) from 0 to dt."""
     return math.expm1(rate * dt) / rate if rate != 0.0 else dt
@@ -165,6 +169,10 @@ class GordonSchaefer(Scenario):
     def check(self) -> None:
         """Refuse empty grounds, stocks beyond the capacity, fisheries that never pay, and seasons of planners."""
         self.require(
+            self.growth_rate * self.dt <= LONGEST,
+            f"dt ({self.dt:g}) is too long: the stock would grow by exp({self.growth_rate * self.dt:g}) in a step",
+        )
+        self.require(
             self.n_agents >= self.n_grounds,
             f"n_agents ({self.n_agents}) must be at least n_grounds ({self.n_grounds}): no ground is empty",
         )
@@ -209,8 +217,10 @@ class GordonSchaefer(Scenario):
         agents.effort[:] = np.minimum(self.initial_effort / fishers * factor, self.max_effort)
         grounds.stock[:] = self.initial_stock
 
-    def connected(self, grounds: Any) -> None:
-        """Open the books, with the stock of a start state if one is given."""
+    def connected(self, grounds: Any, agents: Any) -> None:
+        """Refuse grounds without fishers; open the books, with the stock of a start state if one is given."""
+        size = np.bincount(agents.ground[agents.ground >= 0], minlength=self.n_grounds)
+        self.require(bool(size.all()), f"start: ground {int(np.argmin(size))} is empty; each needs a fisher")
         grounds.first_stock[:] = grounds.stock + grounds.caught - grounds.grown
 
     @send(agents, to=grounds, fishers=counted(), present=summed())

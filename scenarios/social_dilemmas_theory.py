@@ -78,6 +78,13 @@ class Fishery:
     price: float
     cost: float
 
+    def __post_init__(self) -> None:
+        for name in ("growth_rate", "capacity", "catchability", "price"):
+            if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0.0):
+                raise InputError(f"{name} is a number above 0, not {getattr(self, name)!r}")
+        if not (math.isfinite(self.cost) and self.cost >= 0.0):
+            raise InputError(f"cost is a number from 0 on, not {self.cost!r}")
+
     @property
     def relative_cost(self) -> float:
         """Cost over what fishing brings at full stock, b = w / (p q K); above 1 nobody fishes."""

@@ -69,7 +69,9 @@ def nash_equilibria(payoffs: Any) -> list[tuple[Floats, Floats]]:
     first = game.tables[0]
     second = first.T if game.single else game.tables[1]
     found: list[tuple[Floats, Floats]] = []
-    for pair in _candidates(first, second):
+    # Equilibria do not depend on scale and origin of a player's payoffs; nashpy's tolerances do.
+    first, second = _from_one_to_two(first), _from_one_to_two(second)
+    for pair in [*_pure(first, second), *_candidates(first, second)]:
         x, y = (np.asarray(strategy, dtype=np.float64) for strategy in pair)
         if x.shape != first.shape[:1] or y.shape != first.shape[1:] or not _is_equilibrium(first, second, x, y):
             continue
@@ -78,6 +80,16 @@ def nash_equilibria(payoffs: Any) -> list[tuple[Floats, Floats]]:
         if not any(np.allclose(x, a, atol=SAME_WITHIN) and np.allclose(y, b, atol=SAME_WITHIN) for a, b in found):
             found.append((x, y))
     return found
+
+
+def _from_one_to_two(table: Floats) -> Floats:
+    span = float(np.ptp(table))
+    return 1.0 + (table - table.min()) / span if span > 0.0 else np.ones_like(table)
+
+
+def _pure(first: Floats, second: Floats) -> list[tuple[Floats, Floats]]:
+    best = (first == first.max(axis=0)) & (second == second.max(axis=1, keepdims=True))
+    return [(np.eye(first.shape[0])[row], np.eye(first.shape[1])[column]) for row, column in np.argwhere(best)]
 
 
 def _candidates(first: Floats, second: Floats) -> list[Any]:

@@ -23,7 +23,7 @@ def zeros(shape: int | tuple[int, ...], dtype: Any = np.float64) -> NDArray[Any]
     size = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
     if size < LARGE or not hasattr(mmap, "MADV_HUGEPAGE"):
         return np.zeros(shape, kind)
-    memory = mmap.mmap(-1, size + HUGE_PAGE)
+    memory = mmap.mmap(-1, size + HUGE_PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     try:
         memory.madvise(mmap.MADV_HUGEPAGE)
     except OSError:

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from simengine.compile.kernel import Kernel
 from simengine.compile.state import PopulationState, State
-from simengine.errors import InputError, RunError, nearest
+from simengine.errors import InputError, RunError, SimengineError, nearest
 from simengine.random.streams import Draws
 from simengine.scenario.parameters import shown
 from simengine.scenario.phases import Decision
+from simengine.scenario.population import Population
 from simengine.scenario.scenario import Scenario, active
 
 Array = NDArray[Any]
@@ -127,9 +128,23 @@ def checked(policies: Mapping[str, Any] | None, scenario: Scenario) -> dict[str,
         found[label] = tuple(policy if isinstance(policy, Policy) else Policy(policy) for policy in listed)
         for policy in found[label]:
             share: Any = policy.share
+            beyond = ids_beyond(policy, decisions[label].population, scenario)
+            if beyond is not None:
+                raise InputError(f"policy of {name!r}: there is no agent {beyond}; ids are 0 to the number less 1")
             if share is not None and not (isinstance(share, int | float | np.number) and 0 <= share <= 1):
                 raise InputError(f"policy of {name!r}: a share is between 0 and 1, not {shown(share)}")
     return found
+
+
+def answered(policy: Policy, asked: Asked, decision: Decision) -> Any:
+    """What a policy answers; an error in it says whose it is."""
+    try:
+        return policy.answer(asked)
+    except SimengineError:
+        raise
+    except Exception as error:
+        what = f"the policy of {decision.population.name}.{decision.name} at step {asked.step}"
+        raise RunError(f"{what}: {type(error).__name__}: {error}") from error
 
 
 class LeftToTheFirst:
@@ -145,6 +160,15 @@ class LeftToTheFirst:
     def answer_one(self, decision: Decision, step: int, slot: int, event: int) -> None:
         """Agents who act in turn are not asked where there are shards."""
         raise NotImplementedError
+
+
+def ids_beyond(policy: Policy, population: Population, scenario: Scenario) -> int | None:
+    """An id that a policy names and nobody has, where nobody is born."""
+    if policy.ids is None or population.dynamic:
+        return None
+    named = np.asarray(policy.ids)
+    beyond = named[(named < 0) | (named >= scenario.size_of(population, scenario.values))]
+    return int(beyond.flat[0]) if beyond.size else None
 
 
 class HostAnswers:
@@ -191,7 +215,7 @@ class HostAnswers:
             identities, step, Fields(population, slots), self._observed(decision, slots), action[slots],
             decision.options, self.scenario, draw,
         )  # fmt: skip
-        action[slots] = self._actions(decision, policy.answer(asked), len(slots), draw, action.dtype)
+        action[slots] = self._actions(decision, answered(policy, asked, decision), len(slots), draw, action.dtype)
 
     def _observed(self, decision: Decision, slots: Array) -> dict[str, Array]:
         assert self.kernel is not None
@@ -219,9 +243,14 @@ class HostAnswers:
             wanted = f"({agents},)" + (f" or ({agents}, {len(decision.options)})" if decision.options else "")
             raise RunError(f"{what} returned an array of shape {values.shape}; expected {wanted}")
         if values.dtype.kind not in "biuf" or not np.isfinite(values).all():
-            raise RunError(f"{what} returned something that is not a finite number")
+            meant = f"; answers are {', '.join(f'{n} ({name})' for n, name in enumerate(decision.options))}"
+            raise RunError(f"{what} returned something that is not a finite number{meant if decision.options else ''}")
         if dtype.kind == "i" and (values != np.floor(values)).any():
             raise RunError(f"{what} returned a number that is not whole")
         if decision.options and not ((values >= 0) & (values < len(decision.options))).all():
             raise RunError(f"{what} returned an action outside 0 to {len(decision.options) - 1}")
+        declared = decision.population.fields[decision.action]
+        if (beyond := declared.outside(values.reshape(1, -1))).any():
+            first = values.reshape(1, -1)[beyond][0]
+            raise RunError(f"{what} returned {first:g}; allowed is {declared.bounds}")
         return np.broadcast_to(values, (agents,)).astype(dtype)

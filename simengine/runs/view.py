@@ -217,22 +217,23 @@ def _wanted(method: Callable[..., Any]) -> tuple[str, ...]:
 def check_state(state: State, what: str) -> None:
     """Refuse states with missing or infinite values, and normalise fields of unit length."""
     for name, population in state.populations.items():
+        one = population.population.dim
         for field_name, declared in population.population.fields.items():
             values = population.fields[field_name][:, : population.living]
             if declared.dtype is float and not np.isfinite(values).all():
                 agent = int(np.argwhere(~np.isfinite(values))[0][1])
-                raise InputError(f"{what}: {name}.{field_name} of agent {agent} is not a finite number")
+                raise InputError(f"{what}: {name}.{field_name} of {one} {agent} is not a finite number")
             beyond = declared.outside(values)
             if beyond.any():
                 agent = int(np.argwhere(beyond)[0][1])
-                found = f"{what}: {name}.{field_name} of agent {agent} is {values[0, agent]:g}"
+                found = f"{what}: {name}.{field_name} of {one} {agent} is {values[0, agent]:g}"
                 raise InputError(f"{found}; allowed is {declared.bounds}")
             if declared.unit_length and values.size:
                 length = np.sqrt((values**2).sum(axis=0))
                 if not (length > 0).all():
                     agent = int(np.flatnonzero(~(length > 0))[0])
                     raise InputError(
-                        f"{what}: {name}.{field_name} of agent {agent} has length 0; a direction is needed"
+                        f"{what}: {name}.{field_name} of {one} {agent} has length 0; a direction is needed"
                     )
                 exact = np.abs(length - 1.0) > 4e-16
                 values[:, exact] /= length[exact]

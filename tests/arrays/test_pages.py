@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import pickle
 
 import numpy as np
@@ -33,3 +34,13 @@ def test_arrays_do_not_share_memory_and_outlive_what_made_them() -> None:
     part = second[LARGE // 2 :]
     del second
     assert not part.any()
+
+
+def test_a_child_process_writes_into_memory_of_its_own() -> None:
+    mine = zeros(LARGE, np.uint8)
+    child = os.fork()
+    if child == 0:
+        mine[:] = 1
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert not mine.any()

@@ -33,7 +33,12 @@ class Commons(Scenario):
 
     n_agents: int = param(6, low=1)
     agents = population(
-        size="n_agents", choice=field(int), effort=field(), seen=field(int), taken=field(int), age=field(int)
+        size="n_agents",
+        choice=field(int),
+        effort=field(low=0, high=1),
+        seen=field(int),
+        taken=field(int),
+        age=field(int),
     )
     everyone = Everyone(agents)
 
@@ -106,7 +111,7 @@ def test_several_policies_and_the_rule_share_a_population() -> None:
     policies = {
         "agents.choose": (
             Policy(lambda asked: np.full(len(asked.ids), 2), ids=[0, 3]),
-            Policy(lambda asked: 0, ids=np.array([5, 77])),
+            Policy(lambda asked: 0, ids=np.array([5])),
         )
     }
     mixed, plain = after(policies).values("choice"), after(None).values("choice")
@@ -154,7 +159,8 @@ def test_the_engine_draws_from_distributions() -> None:
         (lambda asked: np.full(6, -1), "outside 0 to 2"),
         (lambda asked: np.full(6, 0.5), "whole"),
         (lambda asked: None, "finite number"),
-        (lambda asked: ["a"] * 6, "finite number"),
+        (lambda asked: ["a"] * 6, r"finite number; answers are 0 \(none\), 1 \(some\), 2 \(all\)"),
+        (lambda asked: 1 // 0, r"the policy of agents.choose at step 0: ZeroDivisionError"),
     ],
 )
 def test_a_wrong_answer_stops_the_run_with_a_reason(answer: Any, message: str) -> None:
@@ -162,10 +168,17 @@ def test_a_wrong_answer_stops_the_run_with_a_reason(answer: Any, message: str) -
         after({"choose": answer})
 
 
+def test_an_answer_beyond_the_bounds_of_its_field_stops_the_run() -> None:
+    with pytest.raises(RunError, match=r"the policy of agents.work returned 7; allowed is 0 <= value <= 1"):
+        after({"work": lambda asked: np.full(len(asked.ids), 7.0)})
+
+
 def test_policies_for_decisions_that_do_not_exist_are_refused() -> None:
     with pytest.raises(InputError, match=r"did you mean 'agents\.choose'"):
         simengine.run(Commons, steps=1, policies={"agents.chose": lambda asked: 0}, progress=False)
     with pytest.raises(InputError, match="share is between 0 and 1"):
         simengine.run(Commons, steps=1, policies={"choose": Policy(lambda asked: 0, share=1.5)}, progress=False)
+    with pytest.raises(InputError, match="there is no agent 999"):
+        simengine.run(Commons, steps=1, policies={"choose": Policy(lambda asked: 0, ids=[0, 999])}, progress=False)
     with pytest.raises(InputError, match="callable"):
         simengine.run(Commons, steps=1, policies={"choose": 3}, progress=False)

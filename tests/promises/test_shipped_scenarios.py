@@ -34,6 +34,7 @@ CASES: dict[str, dict[str, Any]] = {
     "commons": {"n_agents": 120, "n_villages": 9},
 }
 SLOW_CASES: dict[str, dict[str, Any]] = {
+    "govsim": {"rule": "mixed", "noise": 2},
     "social_learning with a planner": {"n_communities": 200, "planner": "optimal", "n_beliefs": 101},
 }
 SLOW_CASES |= {

@@ -152,6 +152,23 @@ def test_wrong_input_is_refused_in_one_line(parameters: Any, message: str) -> No
         assert "\n" not in str(refused.value)
 
 
+def test_demes_of_other_sizes_are_refused_at_the_start() -> None:
+    with pytest.raises(InputError, match=r"start: demes are of equal size, 5; deme 0 has 2"):
+        simengine.run(
+            FinitePopulation, n_agents=20, n_demes=4, steps=1, progress=False,
+            start={"agents": {"deme": np.repeat([0, 1, 2, 3], [2, 4, 6, 8])}},
+        )  # fmt: skip
+
+
+def test_strategies_given_at_the_start_are_counted() -> None:
+    strategy = np.arange(20) % 5 < np.repeat([0, 5, 2, 3], 5)
+    found = simengine.run(
+        FinitePopulation, n_agents=20, n_demes=4, steps=0, snapshot_every=1, progress=False,
+        start={"agents": {"strategy": strategy}},
+    )  # fmt: skip
+    assert found.demes_n_a.values[0].tolist() == [0, 5, 2, 3]
+
+
 def test_a_table_of_payoffs_is_four_parameters() -> None:
     expected = {"payoff_aa": 3.0, "payoff_ab": 0.0, "payoff_ba": 5.0, "payoff_bb": 1.0}
     assert game([[3, 0], [5, 1]]) == expected

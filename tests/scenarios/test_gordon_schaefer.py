@@ -212,6 +212,13 @@ def test_what_makes_no_sense_is_refused_in_one_line(parameters: dict[str, Any], 
     assert said in str(refused.value)
 
 
+def test_grounds_without_fishers_and_steps_that_are_too_long_are_refused() -> None:
+    with pytest.raises(InputError, match="start: ground 1 is empty; each needs a fisher"):
+        fished(n_agents=4, n_grounds=2, start={"agents": {"ground": np.zeros(4, int)}})
+    with pytest.raises(InputError, match=r"dt \(2000\) is too long"):
+        GordonSchaefer(dt=2000.0)
+
+
 def test_negative_stocks_are_refused_at_the_start() -> None:
     with pytest.raises(InputError, match=r"^[^\n]*stock[^\n]*0 <= value[^\n]*$"):
         fished(start={"grounds": {"stock": np.array([-1.0])}})

@@ -358,7 +358,7 @@ def test_the_three_commons_differ_in_words_only() -> None:
         ({"n_agents": 41, "n_communities": 5}, r"n_agents \(41\) is too many for 5 communities: .* at most 8 in each"),
         ({"share_greedy": 0.5}, "shares of rules add up to 1.3, allowed is 1"),
         ({"rule": "greedily"}, "rule"),
-        ({"start": {"communities_stock": [5, -3]}, "n_agents": 10}, "communities.stock of agent 1 is -3"),
+        ({"start": {"communities_stock": [5, -3]}, "n_agents": 10}, "communities.stock of community 1 is -3"),
         ({"start": {"communities_stock": [5, 300]}, "n_agents": 10}, "of community 1 is 300, which exceeds capacity"),
         ({"start": {"agents_community": [0] * 5}, "n_communities": 2}, "community 1 is empty"),
         (

@@ -122,6 +122,8 @@ def test_a_share_of_one_agent_is_one_agent_placed_at_random() -> None:
         ({"payoff_cc": float("nan")}, "a finite float"),
         ({"fitness": "linear", "selection": 1.0}, "fitness 1 \\+ selection \\* payoff must be above 0"),
         ({"fitness": "linear", "selection": 0.3, "payoffs": "accumulated"}, "and the lowest payoff, -4;"),
+        ({"selection": 200.0}, "selection 200 times the largest payoff, 6, exceeds 600"),
+        ({"selection": 30.0, "payoffs": "accumulated"}, "selection 30 times the largest payoff, 24, exceeds 600"),
         ({"graph": "lattice", "n_agents": 10}, "a lattice has a square number of nodes"),
         ({"start": {"strategy": [0, 2]}, "n_agents": 2, "mean_degree": 1}, "strategy"),
         ({"start": {"acquaintances": [(0, 0)]}}, "joins agent 0 to itself"),

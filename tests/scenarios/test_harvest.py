@@ -247,6 +247,8 @@ def test_mean_growth_is_the_mean_over_binomial_neighbours() -> None:
         ({"view": 3.0}, r"beam_reach \(5\) exceeds the view \(3\)"),
         ({"rule": "gready"}, r"did you mean 'greedy'"),
         ({"growth_few": 1.5}, r"growth_few"),
+        ({"n_agents": 2, "start": {"agents": {"site": [3, 3]}}}, "several agents stand on site 3"),
+        ({"n_agents": 2, "start": {"agents": {"site": [-1, 3]}}}, "each agent needs a site"),
     ],
 )
 def test_parameters_that_make_no_sense_are_refused_with_one_line(parameters: dict[str, Any], message: str) -> None:

@@ -153,3 +153,10 @@ def test_what_makes_no_sense_is_refused_in_one_line(parameters: dict[str, Any], 
     with pytest.raises(InputError, match=r"^[^\n]+$") as refused:
         LabCommons(**parameters)
     assert said in str(refused.value)
+
+
+def test_a_group_without_members_is_refused_at_the_start() -> None:
+    with pytest.raises(InputError, match="start: group 3 is empty; each needs a member"):
+        simengine.run(
+            LabCommons, n_agents=16, n_groups=4, steps=1, progress=False, start={"agents": {"group": np.arange(16) % 3}}
+        )

@@ -91,7 +91,25 @@ def test_mixed_equilibria_are_for_two_players() -> None:
         nash_equilibria(list(np.zeros((3, 2, 2, 2))))
 
 
-def test_a_game_in_which_nothing_matters_has_no_polytopes() -> None:
+def test_where_nothing_matters_every_pure_pair_is_an_equilibrium() -> None:
     pytest.importorskip("nashpy")
-    with pytest.raises(InputError, match="pure_equilibria"):
-        nash_equilibria([np.zeros((2, 2)), np.zeros((2, 2))])
+    found = nash_equilibria([np.zeros((2, 2)), np.zeros((2, 2))])
+    pure = {(int(x.argmax()), int(y.argmax())) for x, y in found if x.max() == y.max() == 1.0}
+    assert pure == {(0, 0), (0, 1), (1, 0), (1, 1)}
+
+
+@pytest.mark.parametrize(("scale", "origin"), [(1.0, 1e8), (1e-9, 0.0), (1e9, -3e9)])
+def test_equilibria_do_not_depend_on_scale_and_origin_of_payoffs(scale: float, origin: float) -> None:
+    pytest.importorskip("nashpy")
+    sexes = [np.array([[3.0, 0.0], [0.0, 2.0]]), np.array([[2.0, 0.0], [0.0, 3.0]])]
+    plain = nash_equilibria(sexes)
+    assert len(plain) == 3
+    moved = nash_equilibria([scale * table + origin for table in sexes])
+    assert len(moved) == 3
+    for x, y in plain:
+        assert any(np.allclose(x, a, atol=1e-6) and np.allclose(y, b, atol=1e-6) for a, b in moved)
+
+
+def test_equilibria_of_payoffs_of_very_different_size_are_all_found() -> None:
+    pytest.importorskip("nashpy")
+    assert len(nash_equilibria([[[1e8, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 1e8]]])) == 3
