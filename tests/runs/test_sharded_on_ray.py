@@ -321,7 +321,7 @@ def test_an_error_inside_a_shard_is_told_as_in_one_process(ray_session: Cluster)
 def test_an_error_of_a_policy_inside_a_shard_is_one_line(ray_session: Cluster) -> None:
     with pytest.raises(RunError) as caught:
         hash_of(scenario=Deciding, steps=9, shards=2, policies={"people.choose": fail_at_two})
-    assert str(caught.value) == "a shard failed: ValueError: no idea"
+    assert str(caught.value) == "the policy of people.choose at step 2: ValueError: no idea"
 
 
 @pytest.mark.parametrize("shards", [0, -1, 1.5, "a", True, 10**9])
