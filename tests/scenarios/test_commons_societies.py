@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import simengine
-from simengine import Policy, testing
+from simengine import Policy, RunError, testing
 from simengine.scenarios.commons import Commons
 
 VILLAGES = 400
@@ -167,20 +167,26 @@ def test_those_who_harvest_in_a_drawn_order_have_the_same_chances() -> None:
     np.testing.assert_allclose(harvest.mean(axis=0), 87.5, atol=4 * 47 / 100)
 
 
-def test_an_answer_from_outside_may_take_the_place_of_any_choice_and_what_exceeds_bounds_is_cut() -> None:
-    def greedy(asked: Any) -> Any:
-        return np.full(len(asked.agents.effort), 5.0)
-
-    def strict(asked: Any) -> Any:
-        return np.zeros(len(asked.agents.effort))
-
-    run = simengine.run(
+def answered(effort: float) -> Any:
+    return simengine.run(
         Commons, n_agents=40, n_villages=4, steps=3, snapshot_every=1, progress=False, sanctions_until=0,
-        policies={"agents.choose_effort": Policy(greedy), "agents.propose": Policy(strict)},
+        policies={
+            "agents.choose_effort": Policy(lambda asked: np.full(len(asked.ids), effort)),
+            "agents.propose": Policy(lambda asked: np.zeros(len(asked.ids))),
+        },
     )  # fmt: skip
-    # Ten efforts of 1 at most take 0.3 of the stock.
+
+
+def test_an_answer_from_outside_may_take_the_place_of_any_choice() -> None:
+    run = answered(1.0)
+    # Ten efforts of 1 take 0.3 of the stock.
     np.testing.assert_allclose(run.harvest.values[1], 0.03 * 300.0)
     assert (run.villages_norm.values[1:] == 0.0).all()
+
+
+def test_an_effort_beyond_its_bounds_stops_the_run() -> None:
+    with pytest.raises(RunError, match=r"choose_effort returned 5; allowed is 0 <= value <= 1"):
+        answered(5.0)
 
 
 @pytest.mark.parametrize("case", [{}, {"n_agents": 200}, {"n_agents": 200, "n_villages": 20}])
