@@ -90,6 +90,7 @@ from simengine import (
     update,
 )
 from simengine.diagnostics import streaming
+from simengine.scenarios.commons_measures import gini
 from simengine.scenarios.harvest_theory import fixed_points, mean_field_flow, mean_growth, well_mixed_step
 
 __all__ = ["Harvest", "fixed_points", "mean_field_flow", "mean_growth", "well_mixed_step"]
@@ -126,15 +127,6 @@ def share_of_apples(sites: Any) -> float:
     return float(sites.apple.mean())
 
 
-def gini(values: Any) -> float:
-    """Gini coefficient, sum_ij |x_i - x_j| / (2 n sum x); not a number where there is nothing."""
-    n, total = len(values), int(values.sum())
-    if total == 0:
-        return math.nan
-    ranks = 2 * np.arange(1, n + 1) - n - 1
-    return int((ranks * np.sort(values)).sum()) / (n * total)
-
-
 @observable(
     outputs=(
         Output("efficiency_total", long_name="apples eaten in a step by all agents, since the start"),
@@ -154,7 +146,7 @@ def social_outcomes(agents: Any, step: int) -> dict[str, float]:
     return {
         "efficiency_total": int(eaten.sum()) / elapsed,
         "efficiency": int(eaten.sum()) / n if n else math.nan,
-        "equality": 1.0 - gini(eaten),
+        "equality": 1.0 - gini(eaten) if eaten.any() else math.nan,
         "sustainability": float((agents.steps_eaten[ate] / eaten[ate]).mean()) if ate.any() else math.nan,
         "peace_total": peace,
         "peace": peace / n if n else math.nan,

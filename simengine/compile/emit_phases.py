@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 from simengine.compile.emit import (
     Function,
     argument_expressions,
@@ -89,7 +91,7 @@ def emit_sequential(
         if phase.order == "shuffled":
             shuffle = names.imports("simengine.arrays.partners", "shuffle")
             sequence = names.buffer(f"sequence_{phase.name}", population.name, "int64")
-            with code.block(f"if {resume}[0] == 0:" if asked_outside else "if True:"):
+            with code.block(f"if {resume}[0] == 0:") if asked_outside else nullcontext():
                 code.line(
                     f"{shuffle}({names.engine_key(population.name, 'turn')}, {order}, {names.ids(population)}, "
                     f"{living}, {sequence})"

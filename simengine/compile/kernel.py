@@ -64,7 +64,8 @@ class Answering(Protocol):
 class Kernel:
     """Advances the state of one run; holds the arrays that only the step needs.
 
-    ``answers`` is asked for each decision that is answered outside compiled code; in one shard of
+    ``answers`` is asked for each decision that is answered outside compiled code (of several shards the first one asks,
+    and the others are told); in one shard of
     several, ``share(what, step)`` wherever shards tell one another something.
     """
 
@@ -103,9 +104,14 @@ class Kernel:
             return planned
         if isinstance(planned, InTurn):
             segment = Segment(getattr(self.module, planned.function), self._bind(planned.names))
-            place = sorted(planned.names.used).index(f"outside_{planned.decision.name}")
-            return Turns(planned.decision, segment, segment.arguments[place])
+            return Turns(planned.decision, segment, self._outside(planned, segment))
         return Segment(getattr(self.module, planned[0]), self._bind(planned[1]))
+
+    def _outside(self, planned: InTurn, segment: Segment) -> NDArray[np.bool_]:
+        marks: NDArray[np.bool_] = segment.arguments[
+            sorted(planned.names.used).index(f"outside_{planned.decision.name}")
+        ]
+        return marks
 
     def begin_again(self, scenario: Scenario, seed: int) -> bool:
         """Stand before the first step of another run in the same arrays, whose `State` has begun again.
@@ -134,7 +140,13 @@ class Kernel:
         self.state = state
         self.objects.clear()
         self._work = {label: r.work(state.capacities()) for label, r in self.plan.relations.items()}
-        self.segments[:] = [self._bound(planned) for planned in self.plan.segments]
+        # In place: where edges get other arrays, these lists of arguments are told.
+        for segment, planned in zip(self.segments, self.plan.segments, strict=True):
+            if isinstance(segment, Segment) and isinstance(planned, tuple):
+                segment.arguments[:] = self._bind(planned[1])
+            elif isinstance(segment, Turns) and isinstance(planned, InTurn):
+                segment.segment.arguments[:] = self._bind(planned.names)
+                segment.outside = self._outside(planned, segment.segment)
 
     def _places_of_new_objects(self) -> Iterator[tuple[list[Any], int, Binding]]:
         for segment, planned in zip(self.segments, self.plan.segments, strict=True):
@@ -264,8 +276,8 @@ class Kernel:
             self.settle()
             for segment in self.segments:
                 if isinstance(segment, HostPhase):
-                    assert self.answers is not None
-                    self.answers.answer(segment.decision, step)
+                    if self.answers is not None:
+                        self.answers.answer(segment.decision, step)
                 elif isinstance(segment, Turns):
                     self._take_turns(segment, step)
                 elif isinstance(segment, Share):

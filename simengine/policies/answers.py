@@ -147,21 +147,6 @@ def answered(policy: Policy, asked: Asked, decision: Decision) -> Any:
         raise RunError(f"{what}: {type(error).__name__}: {error}") from error
 
 
-class LeftToTheFirst:
-    """Answers nothing: of several shards the first one asks the policies, and tells the others."""
-
-    def answer(self, decision: Decision, step: int) -> None:
-        """Wait for the first."""
-
-    def chosen(self, decision: Decision) -> NDArray[np.bool_]:
-        """Agents who act in turn are not asked where there are shards."""
-        raise NotImplementedError
-
-    def answer_one(self, decision: Decision, step: int, slot: int, event: int) -> None:
-        """Agents who act in turn are not asked where there are shards."""
-        raise NotImplementedError
-
-
 def ids_beyond(policy: Policy, population: Population, scenario: Scenario) -> int | None:
     """An id that a policy names and nobody has, where nobody is born."""
     if policy.ids is None or population.dynamic:

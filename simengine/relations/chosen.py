@@ -38,7 +38,6 @@ class _Grouped(Relation):
 
     field: FieldReference
     owner: Population
-    gather_directly: bool
 
     def work(self, capacity: Mapping[str, int]) -> dict[str, tuple[str, Any]]:
         """The list of members, where each group starts, everybody's group and place, and how many were listed."""

@@ -17,7 +17,7 @@ from simengine.compile.helpers import Globals
 from simengine.compile.kernel import Kernel
 from simengine.compile.state import State
 from simengine.errors import InputError
-from simengine.policies.answers import HostAnswers, LeftToTheFirst, Policy, Remembering
+from simengine.policies.answers import HostAnswers, Policy, Remembering
 from simengine.relations.space import Space, cell_order
 from simengine.runs.networks import lay
 from simengine.runs.packing import pack, unpack
@@ -86,7 +86,7 @@ class Engine:
         part, answers = self.part, self._answers
         return Kernel(
             self.scenario, self.state, self.seed, self.threads, frozenset(self.policies),
-            answers if part is None or part.number == 0 else LeftToTheFirst(),
+            answers if part is None or part.number == 0 else None,
             None if part is None else part.cut, None if part is None else part.share,
         )  # fmt: skip
 
