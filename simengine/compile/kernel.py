@@ -51,10 +51,13 @@ class Turns:
 class Answering(Protocol):
     """Whoever answers decisions outside compiled code."""
 
+    def begin(self, decision: Decision, step: int) -> None:
+        """Ask those who work on their answers while the step goes on."""
+
     def answer(self, decision: Decision, step: int) -> None:
         """Answer a decision for all who are asked."""
 
-    def chosen(self, decision: Decision) -> NDArray[np.bool_]:
+    def chosen(self, decision: Decision, step: int) -> NDArray[np.bool_]:
         """The slots of those who are asked."""
 
     def answer_one(self, decision: Decision, step: int, slot: int, event: int) -> None:
@@ -66,7 +69,8 @@ class Kernel:
 
     ``answers`` is asked for each decision that is answered outside compiled code (of several shards the first one asks,
     and the others are told); in one shard of
-    several, ``share(what, step)`` wherever shards tell one another something.
+    several, ``share(what, step)`` wherever shards tell one another something. ``early`` are those of
+    ``host_decisions`` that are only asked where they stand, and answered as late as the step allows.
     """
 
     def __init__(
@@ -79,13 +83,14 @@ class Kernel:
         answers: Answering | None = None,
         cut: Cut | None = None,
         share: Callable[[Share, int], None] | None = None,
+        early: frozenset[str] = frozenset(),
     ) -> None:
         target.pin()
         self.scenario = scenario
         self.state = state
         self.threads = threads
         self.answers = answers
-        self._host_decisions = host_decisions
+        self._host_decisions, self._early = host_decisions, early
         self.cut, self.share = cut, share
         self.plan = self._planned(scenario)
         name = re.sub(r"(?<!^)(?=[A-Z])", "_", type(scenario).__name__).lower()
@@ -159,7 +164,7 @@ class Kernel:
                     yield arguments, place, names.used[name]
 
     def _planned(self, scenario: Scenario) -> Plan:
-        return write_module(scenario, self.threads > 1, self._host_decisions, self.cut)
+        return write_module(scenario, self.threads > 1, self._host_decisions, self.cut, self._early)
 
     def _stream_keys(self, seed: int) -> NDArray[np.uint64]:
         keys = [stream_key(seed, *names) for names in self.plan.streams.names]
@@ -277,7 +282,7 @@ class Kernel:
             for segment in self.segments:
                 if isinstance(segment, HostPhase):
                     if self.answers is not None:
-                        self.answers.answer(segment.decision, step)
+                        (self.answers.begin if segment.begins else self.answers.answer)(segment.decision, step)
                 elif isinstance(segment, Turns):
                     self._take_turns(segment, step)
                 elif isinstance(segment, Share):
@@ -293,7 +298,7 @@ class Kernel:
     def _take_turns(self, turns: Turns, step: int) -> None:
         """Let agents act one after another, and the host answer for some of them when it is their turn."""
         assert self.answers is not None
-        turns.outside[:] = self.answers.chosen(turns.decision)
+        turns.outside[:] = self.answers.chosen(turns.decision, step)
         self.resume[0] = 0
         while True:
             self.resume[1] = -1

@@ -25,9 +25,10 @@ from simengine.scenario.stop import Consensus, Extinct, Stop, Unchanged, When
 
 @dataclass
 class HostPhase:
-    """A decision that the host answers between two compiled segments."""
+    """A decision that the host answers between two compiled segments, or only begins to."""
 
     decision: Decision
+    begins: bool = False
 
 
 @dataclass
@@ -71,9 +72,11 @@ class ModuleWriter:
     """Writes the module for one scenario with given parameters; with ``cut``, for one shard of it."""
 
     def __init__(
-        self, scenario: Scenario, parallel: bool, host_decisions: frozenset[str], cut: Cut | None = None
-    ) -> None:
+        self, scenario: Scenario, parallel: bool, host_decisions: frozenset[str], cut: Cut | None = None,
+        early: frozenset[str] = frozenset(),
+    ) -> None:  # fmt: skip
         self.scenario = scenario
+        self.early = early
         self.cut = cut
         self.not_in_regions = ""
         self.parallel = parallel
@@ -228,11 +231,16 @@ class ModuleWriter:
             self.not_in_regions = check_regions(
                 steps, stops, self.populations, self.scenario.declaration.relations.values()
             )
+        declared = list(self.populations.values())
         if self.cut is not None and not self.not_in_regions:
-            cut = [part for part in cut_into_segments(steps, stops, self.cut) if part != [] or stops]
+            cut = [part for part in cut_into_segments(steps, stops, self.cut, declared) if part != [] or stops]
             return [HostPhase(part) if isinstance(part, Decision) else part for part in cut]  # type: ignore[misc]
         found: list[list[emit.Function] | HostPhase | Turns | Share] = [[]]
+        under_way: list[Decision] = []
         for step in steps:
+            for decision in [one for one in under_way if step.asked_outside or _waits_for(step, one)]:
+                found += [HostPhase(decision), []]
+                under_way.remove(decision)
             segment = found[-1]
             assert isinstance(segment, list)
             if not step.asked_outside:
@@ -241,9 +249,14 @@ class ModuleWriter:
             assert isinstance(step.phase, Decision)
             if in_turn(step.phase):
                 found += [Turns(step.phase, step.function), []]
+            elif self._label(step.phase) in self.early:
+                found += [HostPhase(step.phase, begins=True), [step.function]]
+                under_way.append(step.phase)
             else:
                 segment.append(step.function)
                 found += [HostPhase(step.phase), []]
+        for decision in under_way:
+            found += [HostPhase(decision), []]
         return found
 
     def _phase_of(self, function: emit.Function) -> Phase:
@@ -482,6 +495,17 @@ class ModuleWriter:
         return "\n".join(lines), origins
 
 
+def _waits_for(step: Step, decision: Decision) -> bool:
+    """Whether a phase needs the action of a decision that is under way, or changes who there is."""
+    if isinstance(step.phase, Birth | Rewire) or decision.population.dynamic:
+        return True
+    population, action = decision.population.name, decision.action
+    return any(
+        binding.kind in {"field", "table"} and binding.key[0] == population and action in binding.key[1:2]
+        for binding in step.function.names.used.values()
+    )
+
+
 def in_turn(phase: Phase) -> bool:
     """Whether agents act one after another in a phase."""
     return isinstance(phase, Update | Decision) and phase.order != "synchronous"
@@ -539,15 +563,16 @@ _written: WeakKeyDictionary[type[Scenario], dict[Any, Plan]] = WeakKeyDictionary
 
 
 def write_module(
-    scenario: Scenario, parallel: bool, host_decisions: frozenset[str] = frozenset(), cut: Cut | None = None
-) -> Plan:
+    scenario: Scenario, parallel: bool, host_decisions: frozenset[str] = frozenset(), cut: Cut | None = None,
+    early: frozenset[str] = frozenset(),
+) -> Plan:  # fmt: skip
     """Generate the module of a scenario instance, or return the one written for an equal instance before.
 
-    With ``cut`` it is the module of one of several shards.
+    With ``cut`` it is the module of one of several shards; ``early`` are decisions that are begun before their rule.
     """
-    writer = ModuleWriter(scenario, parallel, host_decisions, cut)
+    writer = ModuleWriter(scenario, parallel, host_decisions, cut, early)
     key = (
-        parallel, host_decisions, cut, tuple(sorted(writer.static.items())),
+        parallel, host_decisions, cut, early, tuple(sorted(writer.static.items())),
         tuple(phase.name for phase in writer.phases), tuple(writer.choices.values()),
         tuple(stop.reason for stop in scenario.stops),
     )  # fmt: skip

@@ -17,7 +17,7 @@ from simengine.compile.names import Binding
 from simengine.relations.base import Relation
 from simengine.relations.network import Network, network_of
 from simengine.scenario.phases import AgentPhase, Decision, Gather, Phase, Rewire, Update
-from simengine.scenario.population import FieldReference
+from simengine.scenario.population import FieldReference, Population
 from simengine.scenario.stop import Consensus, Stop, Unchanged
 
 if TYPE_CHECKING:
@@ -102,7 +102,9 @@ class OutOfDate:
         self.along |= {(value, network) for value, network in needs.items() if network}
 
 
-def cut_into_segments(steps: list[Step], stops: Iterable[Stop], cut: Cut) -> list[list[Function] | Share | Phase]:
+def cut_into_segments(
+    steps: list[Step], stops: Iterable[Stop], cut: Cut, populations: Iterable[Population] = ()
+) -> list[list[Function] | Share | Phase]:
     """Return the compiled stretches of a step with what is shared between them; a `Phase` is answered outside.
 
     What is out of date at the end of a step is out of date at the beginning of the next: the second round knows it.
@@ -127,7 +129,7 @@ def cut_into_segments(steps: list[Step], stops: Iterable[Stop], cut: Cut) -> lis
                 known.written(own_results(step))
             if step.asked_outside:
                 assert isinstance(step.phase, Decision)
-                share(found, known, dict.fromkeys(visible(step.phase), ""), join=False)
+                share(found, known, dict.fromkeys(visible(step.phase, populations), ""), join=False)
                 action = Binding("table", (step.phase.population.name, step.phase.action))
                 found += [step.phase, Share((action,), first=True), []]
                 known.shared({action: ""})
@@ -192,10 +194,13 @@ def own_results(step: Step) -> set[Binding]:
     return {Binding("table", (step.phase.population.name, name)) for name in names} | step.turned
 
 
-def visible(phase: Decision) -> set[Binding]:
-    """What a policy outside compiled code may look at."""
-    population = phase.population
-    fields = {Binding("table", (population.name, name)) for name in {**population.fields, **population.inboxes}}
+def visible(phase: Decision, populations: Iterable[Population] = ()) -> set[Binding]:
+    """What a policy outside compiled code may look at: every population, and what its own agents collected."""
+    fields = {
+        Binding("table", (population.name, name))
+        for population in {phase.population, *populations}
+        for name in {**population.fields, **population.inboxes}
+    }
     collected = {
         Binding("accumulators", (gather.name, accumulator.dtype))
         for gather in phase.after

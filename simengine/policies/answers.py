@@ -6,8 +6,11 @@ options, from which the engine draws with the agents' own keyed draws.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+import inspect
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -15,7 +18,8 @@ from numpy.typing import NDArray
 
 from simengine.compile.kernel import Kernel
 from simengine.compile.state import PopulationState, State
-from simengine.errors import InputError, RunError, SimengineError, nearest
+from simengine.errors import InputError, RunError, ScenarioError, SimengineError, nearest
+from simengine.policies.known import Known, known_to_rule
 from simengine.random.streams import Draws
 from simengine.scenario.parameters import shown
 from simengine.scenario.phases import Decision
@@ -34,7 +38,7 @@ class Policy:
     same agents at every step, for any storage or sharding), ``ids`` to the agents named.
     """
 
-    answer: Callable[[Asked], Any]
+    answer: Any
     share: float | None = None
     ids: Any = None
 
@@ -66,13 +70,34 @@ class Remembering(Protocol):
         """Take over a memory that `state` gave."""
 
 
+@runtime_checkable
+class Waiting(Protocol):
+    """An answer that others work on while the compiled step goes on, as language models do.
+
+    It is asked with `begin`, before the rule and whatever does not depend on the decision are computed, and must read
+    all it wants to see of the agents there (of ``rule``, nothing: it is not known yet). `finish` waits for what `begin`
+    has set going and answers as any policy does; ``asked.rule`` is known then. `taken` is told the actions drawn.
+    """
+
+    def begin(self, asked: Asked, /) -> Any:
+        """Set the answer going."""
+
+    def finish(self, begun: Any, asked: Asked, /) -> Any:
+        """Wait for it, and return one value per agent or probabilities of the options."""
+
+    def taken(self, begun: Any, asked: Asked, actions: Array, /) -> None:
+        """Take note of the actions."""
+
+
 @dataclass(frozen=True)
 class Asked:
     """What a policy sees of one decision at one step: arrays over the agents it answers for, by ascending id.
 
     ``observed`` holds what the decision's gathers collected, ``rule`` what the scenario's rule answers
     (which the field of the action holds already), ``p`` the
-    scenario with its parameters, ``draw`` named draws keyed by these agents. Fields are attributes of ``agents``.
+    scenario with its parameters, ``draw`` named draws keyed by these agents. Fields are attributes of ``agents``;
+    those of all the living of any population, by ascending id, are attributes of ``populations[name]``. ``texts`` are
+    the words behind fields that hold digests of texts.
     """
 
     ids: Array
@@ -83,6 +108,11 @@ class Asked:
     options: tuple[str, ...]
     p: Scenario
     draw: Draws
+    populations: Mapping[str, Fields] = field(default_factory=dict)
+    texts: Mapping[int, str] = field(default_factory=dict)
+    decision: str = ""
+    known: Callable[[], Known] | None = None
+    """What the rule reads, for policies that must say it in words."""
 
 
 class Fields:
@@ -136,14 +166,15 @@ def checked(policies: Mapping[str, Any] | None, scenario: Scenario) -> dict[str,
     return found
 
 
-def answered(policy: Policy, asked: Asked, decision: Decision) -> Any:
-    """What a policy answers; an error in it says whose it is."""
+@contextmanager
+def saying_whose(decision: Decision, step: int) -> Iterator[None]:
+    """Say of an error in a policy whose it is."""
     try:
-        return policy.answer(asked)
+        yield
     except SimengineError:
         raise
     except Exception as error:
-        what = f"the policy of {decision.population.name}.{decision.name} at step {asked.step}"
+        what = f"the policy of {decision.population.name}.{decision.name} at step {step}"
         raise RunError(f"{what}: {type(error).__name__}: {error}") from error
 
 
@@ -156,28 +187,50 @@ def ids_beyond(policy: Policy, population: Population, scenario: Scenario) -> in
     return int(beyond.flat[0]) if beyond.size else None
 
 
+@dataclass
+class Begun:
+    """A policy that has been asked, and what it has set going."""
+
+    policy: Policy
+    slots: Array
+    asked: Asked
+    work: Any
+
+
 class HostAnswers:
     """Answers decisions between compiled segments."""
 
     def __init__(self, scenario: Scenario, state: State, seed: int, policies: Mapping[str, tuple[Policy, ...]]) -> None:
         self.scenario, self.state, self.seed, self.policies = scenario, state, seed, policies
         self.kernel: Kernel | None = None
+        self._begun: dict[str, list[Begun]] = {}
+
+    def begin(self, decision: Decision, step: int) -> None:
+        """Ask the policies that others work for; what they see is the present moment."""
+        self._begun[decision.name] = []
+        for policy, slots in self._slots(decision, step):
+            if isinstance(policy.answer, Waiting):
+                asked = self._asked(decision, step, slots, 0)
+                with saying_whose(decision, step):
+                    self._begun[decision.name].append(Begun(policy, slots, asked, policy.answer.begin(asked)))
 
     def answer(self, decision: Decision, step: int) -> None:
-        """Ask the policies of one decision for all agents that they answer for, and store the actions."""
-        population = self.state[decision.population.name]
-        slots = population.order[: population.living]
-        for policy, mask in self._masks(decision, population.ids[slots]):
-            if mask.any():
-                self._ask(policy, decision, step, slots[mask], 0)
+        """Let the policies of one decision answer for all agents that they answer for, and store the actions."""
+        if decision.name not in self._begun:
+            self.begin(decision, step)
+        waiting = {id(begun.policy): begun for begun in self._begun.pop(decision.name)}
+        for policy, slots in self._slots(decision, step):
+            begun = waiting.get(id(policy))
+            if begun is not None:
+                self._finish(decision, begun)
+            else:
+                self._ask(policy, decision, step, slots, 0)
 
-    def chosen(self, decision: Decision) -> NDArray[np.bool_]:
+    def chosen(self, decision: Decision, step: int) -> NDArray[np.bool_]:
         """The slots of the agents for which a policy answers."""
-        population = self.state[decision.population.name]
-        slots = population.order[: population.living]
-        found = np.zeros(population.capacity, bool)
-        for _, mask in self._masks(decision, population.ids[slots]):
-            found[slots[mask]] = True
+        found = np.zeros(self.state[decision.population.name].capacity, bool)
+        for _, slots in self._slots(decision, step):
+            found[slots] = True
         return found
 
     def answer_one(self, decision: Decision, step: int, slot: int, event: int) -> None:
@@ -187,20 +240,78 @@ class HostAnswers:
             if mask[0]:
                 self._ask(policy, decision, step, slots, event)
 
+    def _slots(self, decision: Decision, step: int) -> Iterator[tuple[Policy, Array]]:
+        """Each policy of a decision that has somebody to answer for, and the slots of these by ascending id."""
+        population = self.state[decision.population.name]
+        slots = population.order[: population.living]
+        askable = self._askable(decision, step)
+        for policy, mask in self._masks(decision, population.ids[slots]):
+            if askable is not None:
+                mask = mask & askable
+            if mask.any():
+                yield policy, slots[mask]
+
+    def _askable(self, decision: Decision, step: int) -> Array | None:
+        """Of whom the scenario lets policies be asked; None: of all."""
+        if decision.asked is None:
+            return None
+        offered: dict[str, Any] = {**self._everyone(), "p": self.scenario, "step": step}
+        where = f"asked= of {decision.population.name}.{decision.name}"
+        names = inspect.signature(decision.asked).parameters
+        for name in names:
+            if name not in offered:
+                raise ScenarioError(f"{where} has no argument {name!r}{nearest(name, offered)}")
+        mask = np.asarray(decision.asked(**{name: offered[name] for name in names}))
+        if mask.dtype != bool or mask.shape != (self.state[decision.population.name].living,):
+            raise ScenarioError(
+                f"{where} returned {mask.dtype} of shape {mask.shape}; expected a mask over the "
+                f"{self.state[decision.population.name].living} living {decision.population.name}"
+            )
+        return mask
+
+    def _everyone(self) -> dict[str, Fields]:
+        return {name: Fields(found, found.order[: found.living]) for name, found in self.state.populations.items()}
+
     def _masks(self, decision: Decision, identities: Array) -> Iterator[tuple[Policy, Array]]:
         for policy in self.policies[f"{decision.population.name}.{decision.name}"]:
             yield policy, policy.chosen(identities, self.seed, decision.population.name)
 
-    def _ask(self, policy: Policy, decision: Decision, step: int, slots: Array, event: int) -> None:
+    def _asked(self, decision: Decision, step: int, slots: Array, event: int) -> Asked:
         population = self.state[decision.population.name]
-        identities = population.ids[slots]
-        action = population.fields[decision.action][0]
+        identities, label = population.ids[slots], f"{decision.population.name}.{decision.name}"
         draw = Draws(self.seed, decision.population.name, decision.name, identities, step, event)
-        asked = Asked(
-            identities, step, Fields(population, slots), self._observed(decision, slots), action[slots],
-            decision.options, self.scenario, draw,
+        return Asked(
+            identities, step, Fields(population, slots), self._observed(decision, slots),
+            population.fields[decision.action][0][slots], decision.options, self.scenario, draw, self._everyone(),
+            decision=label, known=partial(self._known, decision),
         )  # fmt: skip
-        action[slots] = self._actions(decision, answered(policy, asked, decision), len(slots), draw, action.dtype)
+
+    def _known(self, decision: Decision) -> Known:
+        assert self.kernel is not None
+        return known_to_rule(self.scenario, self.kernel.plan, decision)
+
+    def _ask(self, policy: Policy, decision: Decision, step: int, slots: Array, event: int) -> None:
+        asked = self._asked(decision, step, slots, event)
+        with saying_whose(decision, step):
+            if isinstance(policy.answer, Waiting):
+                self._finish(decision, Begun(policy, slots, asked, policy.answer.begin(asked)))
+                return
+            answer = policy.answer(asked)
+        self._store(decision, slots, answer, asked)
+
+    def _finish(self, decision: Decision, begun: Begun) -> None:
+        """Wait for an answer that was set going, and store the actions."""
+        action = self.state[decision.population.name].fields[decision.action][0]
+        asked = replace(begun.asked, rule=action[begun.slots])
+        with saying_whose(decision, asked.step):
+            answer = begun.policy.answer.finish(begun.work, asked)
+        self._store(decision, begun.slots, answer, asked)
+        with saying_whose(decision, asked.step):
+            begun.policy.answer.taken(begun.work, asked, action[begun.slots])
+
+    def _store(self, decision: Decision, slots: Array, answer: Any, asked: Asked) -> None:
+        action = self.state[decision.population.name].fields[decision.action][0]
+        action[slots] = self._actions(decision, answer, len(slots), asked.draw, action.dtype)
 
     def _observed(self, decision: Decision, slots: Array) -> dict[str, Array]:
         assert self.kernel is not None

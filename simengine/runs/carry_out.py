@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simengine.errors import InputError, StoreError
+from simengine.policies import reports
 from simengine.runs.arguments import shown_path
 from simengine.runs.driving import driving
 from simengine.runs.options import Options
@@ -34,6 +36,13 @@ def carry_out(
 
     ``volatile`` are further attributes that the content hash leaves out.
     """
+    reports.bind(recipe.policies, path)
+    record = None if path is None or not any(reports.reporting(recipe.policies)) else reports.record_of(path)
+    if record is not None and record.exists() and not overwrite:
+        raise InputError(
+            f"{shown_path(record)} holds the calls of an earlier run, which may have cost something; "
+            "to replace it: overwrite=True, or --force on the command line"
+        )
     with driving(recipe, options) as engine:
         return _carried_out(recipe, engine, path, options, overwrite, volatile, begin)
 
@@ -58,10 +67,19 @@ def _carried_out(
             raise InputError(f"out: {error}") from None
         except ValueError as error:
             raise InputError(f"out: cannot write {shown_path(path)}: {error}") from None
+    if path is not None:
+        remove_record(path)
     session = Session(
         recipe, engine, writer, run_id=unhashed["run_id"], path=path, checkpoint_every=options.checkpoint_every
     )
     return to_the_end(session, path, options, begin)
+
+
+def remove_record(path: Path) -> None:
+    """Remove the calls of an earlier run of this file."""
+    record = reports.record_of(path)
+    for suffix in ("", "-wal", "-shm"):
+        record.with_name(record.name + suffix).unlink(missing_ok=True)
 
 
 class MissedInterventions(UserWarning):
@@ -77,6 +95,15 @@ def warn_of_missed(recipe: Recipe, engine: Driver) -> None:
         warnings.warn(f"{stopped}: {listed} did not happen", MissedInterventions, stacklevel=2)
 
 
+@contextmanager
+def closing_answers(recipe: Recipe) -> Iterator[None]:
+    """Let policies give back connections and files at the end."""
+    try:
+        yield
+    finally:
+        reports.close(recipe.policies)
+
+
 def to_the_end(
     session: Session, path: Path | None, options: Options, begin: Callable[[Session], None] | None = None
 ) -> xarray.Dataset:
@@ -84,7 +111,7 @@ def to_the_end(
     recipe, engine, writer = session.recipe, session.engine, session.writer
     name, shards = type(recipe.scenario).__name__, engine.happened.get("shards")
     title = name if shards is None else f"{name} in {shards} shard{'s' * (shards > 1)}"
-    with writer:
+    with closing_answers(recipe), writer:
         with CompileNotice(options.progress):
             session.recorder.prepare()
             if recipe.steps:

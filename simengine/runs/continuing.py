@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from simengine.compile import target
 from simengine.errors import InputError, StoreError
+from simengine.policies.reports import bind, record_of
 from simengine.runs.arguments import MOST_STEPS, checked_path, checked_threads, shown_path, whole_number
 from simengine.runs.carry_out import carry_out, to_the_end
 from simengine.runs.driving import checked_shards, driving
@@ -82,7 +83,10 @@ def resume(
     if _is_finished(file, header):
         return _finished(file)
     attributes = {**header.stable, **header.volatile}
-    recipe = Recipe.recall(attributes, header.static, policies=policies, where=shown_path(parts))
+    recipe = Recipe.recall(
+        attributes, header.static, policies=policies, where=shown_path(parts), record=record_of(file)
+    )
+    bind(recipe.policies, file)
     stride = attributes.get("checkpoint_every")
     options = Options(threads, "auto", progress, None if stride is None else int(stride), shards, address)
     with driving(recipe, options) as engine:
@@ -182,7 +186,10 @@ def recalled(
         kept: dict[str, NDArray[Any]] = {
             str(name): np.asarray(dataset[name].values) for name in dataset.data_vars if str(name).startswith("start_")
         }
-    return Recipe.recall(attributes, kept, scenario=scenario, policies=policies, where=shown_path(path)), attributes
+    recipe = Recipe.recall(
+        attributes, kept, scenario=scenario, policies=policies, where=shown_path(path), record=record_of(path)
+    )
+    return recipe, attributes
 
 
 def branch(

@@ -17,7 +17,8 @@ from simengine.compile.helpers import Globals
 from simengine.compile.kernel import Kernel
 from simengine.compile.state import State
 from simengine.errors import InputError
-from simengine.policies.answers import HostAnswers, Policy, Remembering
+from simengine.policies import reports
+from simengine.policies.answers import HostAnswers, Policy, Remembering, Waiting
 from simengine.relations.space import Space, cell_order
 from simengine.runs.networks import lay
 from simengine.runs.packing import pack, unpack
@@ -87,7 +88,7 @@ class Engine:
         return Kernel(
             self.scenario, self.state, self.seed, self.threads, frozenset(self.policies),
             answers if part is None or part.number == 0 else None,
-            None if part is None else part.cut, None if part is None else part.share,
+            None if part is None else part.cut, None if part is None else part.share, early_of(self.policies),
         )  # fmt: skip
 
     def hold(self, state: State) -> None:
@@ -219,6 +220,18 @@ class Engine:
         """States of observables after seeing the present moment."""
         return [observable.update(state, view) for observable, state in zip(observables, states, strict=True)]
 
+    def decided(self) -> dict[str, float | int]:
+        """What policies with a record have to say of the present moment, by variable."""
+        return reports.tallied(self.policies)
+
+    def decided_last(self, label: str, ids: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """What they have to say of these agents' latest decisions, by variable."""
+        return reports.latest_of(self.policies, label, ids)
+
+    def reported(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What they have to say at the end: attributes that the content hash covers, and others."""
+        return reports.reported(self.policies)
+
     def prepare(self) -> None:
         """Compile the step, or load it from the cache."""
         self.kernel.prepare()
@@ -288,6 +301,13 @@ class Engine:
                     relation.scalars(self.scenario.values), population.tables[relation.seen.field.name], population.ids
                 )
             )
+
+
+def early_of(policies: Mapping[str, tuple[Policy, ...]]) -> frozenset[str]:
+    """The decisions all of whose policies others work for."""
+    return frozenset(
+        name for name, listed in policies.items() if all(isinstance(policy.answer, Waiting) for policy in listed)
+    )
 
 
 def bring_into_box(space: Space, scenario: Scenario, state: State, what: str = "start") -> None:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simengine.policies.answers import Policy
+from simengine.policies.reports import LATEST, MEANS, PROVENANCES, SERIES, reporting, variable
 from simengine.relations.edges import Edges, read_edges
 from simengine.runs.start import Start, network_names, variable_name
 from simengine.scenario.observables import Output
@@ -19,7 +21,9 @@ AXES = ("x", "y", "z")
 DTYPES = {float: "float64", int: "int64", bool: "bool"}
 
 
-def layout_of(scenario: Scenario, snapshots: bool, start: Start) -> Layout:
+def layout_of(
+    scenario: Scenario, snapshots: bool, start: Start, policies: Mapping[str, tuple[Policy, ...]] = {}
+) -> Layout:
     """Everything the run's file will hold: time series, snapshots of agents, and a start state that was given."""
     outputs = [output for strided in scenario.recorded for output in strided.observable.outputs]
     variables = [variable for output in outputs for variable in series(output)]
@@ -42,6 +46,9 @@ def layout_of(scenario: Scenario, snapshots: bool, start: Start) -> Layout:
         if name in start.arrays:
             dimensions[f"{population.dim}_at_start"] = scenario.size_of(population, scenario.values)
             variables += _given(type(scenario), population, start, dimensions, coordinates)
+    for label in dict.fromkeys(label for label, _ in reporting(policies)):
+        population = scenario.declaration.populations[label.split(".")[0]]
+        variables += _decided(label, population.dim if snapshots else None)
     for name, edges in start.edges.items():
         dimensions[f"{name}_edge_at_start"] = len(edges)
         network = network_names(type(scenario))[name]
@@ -51,6 +58,31 @@ def layout_of(scenario: Scenario, snapshots: bool, start: Start) -> Layout:
             variable = f"start_{name}_{part}"
             variables.append(Variable(variable, (f"{name}_edge_at_start",), str(values.dtype), unit, long_name))
     return Layout(dimensions, coordinates, tuple(variables), scenario.time_unit)
+
+
+def _decided(label: str, dim: str | None) -> list[Variable]:
+    """What policies with a record add for one decision: numbers along time, and with snapshots those by agent."""
+    found = [
+        Variable(variable(label, name), ("time",), column.dtype, column.unit, f"{column.long_name}, {label}")
+        for name, column in SERIES.items()
+    ]
+    found += [
+        Variable(variable(label, f"mean_{name}"), ("time",), column.dtype, column.unit, f"{column.long_name}, {label}")
+        for name, column in MEANS.items()
+    ]
+    for name, column in LATEST.items() if dim is not None else ():
+        flags = {"flag_values": list(range(len(PROVENANCES))), "flag_meanings": " ".join(PROVENANCES)}
+        found.append(
+            Variable(
+                variable(label, name),
+                ("snapshot_time", str(dim)),
+                column.dtype,
+                column.unit,
+                f"{column.long_name}, {label}",
+                flags if name == "provenance" else {},
+            )
+        )
+    return found
 
 
 def start_name(scenario: type[Scenario], population: Population, field_name: str) -> str:

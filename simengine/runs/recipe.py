@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from simengine.compile.helpers import Globals
 from simengine.errors import InputError, ScenarioError, StoreError
 from simengine.policies.answers import Policy, checked
+from simengine.policies.reports import Described
 from simengine.runs import portable, registry
 from simengine.runs.arguments import whole_number
 from simengine.runs.definitions import installed
@@ -98,10 +99,12 @@ class Recipe:
     def recall(
         cls, attributes: Mapping[str, Any], variables: Mapping[str, NDArray[Any]], *,
         scenario: Any = None, policies: Mapping[str, Any] | None = None, where: str = "the file",
+        record: Path | None = None,
     ) -> Recipe:  # fmt: skip
         """Return the recipe that a file's decoded attributes and start variables describe.
 
-        ``scenario`` and ``policies`` take the place of what the file says of them.
+        ``scenario`` and ``policies`` take the place of what the file says of them. Language models are not called
+        again: what they answered stands in ``record``, the file of the run's calls.
 
         Raises
         ------
@@ -114,7 +117,7 @@ class Recipe:
             found = registry.find(scenario) if scenario is not None else recall_scenario(attributes, where)
             instance = _instance(found, attributes)
             remembered = attributes["policies"] or {}
-            answering = policies if policies is not None else recall_policies(remembered, where)
+            answering = policies if policies is not None else recall_policies(remembered, where, record)
             interventions = [recall_intervention(item, where) for item in attributes["interventions"] or []]
             return cls(
                 instance, int(attributes["seed"]), int(attributes["steps"]), int(attributes["every"]),
@@ -245,7 +248,9 @@ def describe_policies(policies: Mapping[str, tuple[Policy, ...]]) -> dict[str, A
     return {
         name: [
             {
-                "answer": describe_function(policy.answer),
+                "answer": policy.answer.describe()
+                if isinstance(policy.answer, Described)
+                else describe_function(policy.answer),
                 "share": policy.share,
                 "ids": None if policy.ids is None else plain(np.asarray(policy.ids)),
             }
@@ -255,13 +260,26 @@ def describe_policies(policies: Mapping[str, tuple[Policy, ...]]) -> dict[str, A
     }
 
 
-def recall_policies(described: Mapping[str, Any], where: str) -> dict[str, tuple[Policy, ...]]:
-    """Return the policies that a file keeps."""
-    again = "give it again: policies="
+def recall_policies(
+    described: Mapping[str, Any], where: str, record: Path | None = None
+) -> dict[str, tuple[Policy, ...]]:
+    """Return the policies that a file keeps; language models answer from the record of their calls."""
     return {
-        name: tuple(Policy(recall_function(p["answer"], where, again), p["share"], p["ids"]) for p in listed)
+        name: tuple(Policy(_recall_answer(p["answer"], name, where, record), p["share"], p["ids"]) for p in listed)
         for name, listed in described.items()
     }
+
+
+def _recall_answer(described: Mapping[str, Any], decision: str, where: str, record: Path | None) -> Any:
+    again = "give it again: policies="
+    kind = described.get("kind")
+    if kind is None:
+        return recall_function(described, where, again)
+    if kind == "language":
+        from simengine.policies.language.policy import Language
+
+        return Language.recall(described, record, where)
+    raise InputError(f"{where} does not keep the {kind} policy of {decision} ({described.get('name', kind)}); {again}")
 
 
 def describe_intervention(item: Intervention) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from simengine.compile.cache import engine_digest, first_alone
 from simengine.compile.emit import is_reference
 from simengine.errors import ScenarioError
+from simengine.policies.reports import reporting
 from simengine.runs.packing import pack, unpack
 from simengine.runs.start import variable_name
 from simengine.scenario.observables import Measured, Observable, Output, Strided, prepare
@@ -23,6 +24,10 @@ from simengine.store.memory import MemoryWriter
 
 if TYPE_CHECKING:
     from simengine.runs.session import Driver
+
+
+NUMBERS = {"i": Field(int), "f": Field(float)}
+"""Plain fields, for values by agent that no field holds."""
 
 
 def lasting(observable: Observable) -> bool:
@@ -130,7 +135,7 @@ class Recorder:
         for name, population in self.engine.state.populations.items():
             if population.population.dynamic:
                 row[f"{name}_alive"] = population.living
-        return row
+        return row | self.engine.decided()
 
     def _fields(self) -> dict[str, NDArray[Any] | Blocks]:
         row: dict[str, NDArray[Any] | Blocks] = {}
@@ -146,6 +151,11 @@ class Recorder:
                 ids = np.full(population.capacity, -1, np.int64)
                 ids[: population.living] = population.living_ids()
                 row[f"{declared.dim}_id"] = ids
+        for label in dict.fromkeys(label for label, _ in reporting(self.engine.policies)):
+            population = self.engine.state[label.split(".")[0]]
+            for name, held in self.engine.decided_last(label, population.living_ids()).items():
+                dynamic = population.population.dynamic
+                row[name] = padded(held, population.capacity, NUMBERS[held.dtype.kind]) if dynamic else held
         return row
 
 

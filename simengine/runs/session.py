@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from simengine.compile import target
 from simengine.compile.helpers import Globals
 from simengine.errors import InputError
+from simengine.policies.answers import Policy
 from simengine.runs.engine import Engine, StorageOrder
 from simengine.runs.interrupts import InterruptedBetweenSteps, waiting_interrupts
 from simengine.runs.layout import layout_of, start_values
@@ -49,6 +50,7 @@ class Driver(Protocol):
     threads: int
     agents: int
     stop_reason: str | None
+    policies: Mapping[str, tuple[Policy, ...]]
 
     @property
     def state(self) -> Any:
@@ -80,6 +82,15 @@ class Driver(Protocol):
     def recorded(self, population: str, field: str) -> NDArray[Any] | Blocks:
         """The values of the living by ascending id, for a snapshot; in blocks where they lie elsewhere."""
 
+    def decided(self) -> dict[str, float | int]:
+        """What policies with a record have to say of the present moment, by variable."""
+
+    def decided_last(self, label: str, ids: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """What they have to say of these agents' latest decisions, by variable."""
+
+    def reported(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What they have to say at the end: attributes that the content hash covers, and others."""
+
     def observed(self, observables: Sequence[Observable], states: Sequence[Any], view: View) -> list[Any]:
         """States of observables after seeing the present moment, of which ``view`` is the view."""
 
@@ -103,7 +114,7 @@ def opening(recipe: Recipe, engine: Driver) -> tuple[Layout, dict[str, Any], dic
     """Return what a file says before its first row: its layout, attributes, and those that the hash leaves out."""
     origin, volatile_origin = provenance(cpu_target=target.cpu_name(), threads=engine.threads)
     stable, volatile = recipe.attributes(engine.surroundings)
-    layout = layout_of(recipe.scenario, recipe.snapshot_every is not None, recipe.start)
+    layout = layout_of(recipe.scenario, recipe.snapshot_every is not None, recipe.start, recipe.policies)
     return layout, stable | origin, volatile | volatile_origin | {"run_id": uuid.uuid4().hex}
 
 
@@ -214,7 +225,8 @@ class Session:
     def final(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the attributes that are known at the end, and those of them that the hash leaves out."""
         stable = {"stopped_at": self.engine.step, "stop_reason": self.engine.stop_reason or "steps"}
-        return stable, finished() | {"wall_seconds": self.wall_seconds} | self.engine.happened
+        said, unhashed = self.engine.reported()
+        return stable | said, finished() | {"wall_seconds": self.wall_seconds} | self.engine.happened | unhashed
 
 
 def start_variables(recipe: Recipe) -> Mapping[str, Any]:

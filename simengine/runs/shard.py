@@ -90,6 +90,10 @@ class Shard:
         """What the shard knows that is no agent's: arrays of relations, and memories of policies."""
         return self.engine.remembered()
 
+    def of_first(self, method: str, *arguments: Any) -> Any:
+        """What the engine of the first shard says, who asks the policies outside compiled code; others say nothing."""
+        return getattr(self.engine, method)(*arguments) if self.part.number == 0 else None
+
     def load(self, arrays: Mapping[str, NDArray[Any]], details: Mapping[str, Any], cut: Cut) -> None:
         """Go on from a state of everybody, who are spread in this way now."""
         self._held.clear()

@@ -40,7 +40,7 @@ class Travelling:
             name = type(recipe.scenario).__name__
             raise InputError(f"shards: {name} cannot go to other processes: {volatile['scenario_source_not_kept']}")
         kept = all(
-            "not_kept" not in described["answer"]
+            not {"not_kept", "kind"} & described["answer"].keys()
             for listed in (stable["policies"] or {}).values()
             for described in listed
         )

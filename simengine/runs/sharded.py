@@ -18,6 +18,7 @@ from simengine.compile.helpers import Globals
 from simengine.compile.module import write_module
 from simengine.compile.sharing import LOOKS_UP, Cut
 from simengine.errors import RunError
+from simengine.policies.reports import reporting
 from simengine.relations.network import Network
 from simengine.runs.engine import Engine
 from simengine.runs.faults import Faults, KeptState, ShardsLost
@@ -91,6 +92,7 @@ class ShardedEngine:
         self._kept: KeptState | None = None
         self._keeping = (time.monotonic(), 0.0)
         self._pace = 0.0
+        self._reporting = any(True for _ in reporting(recipe.policies))
         self._look_again()
         self.agents = sum(
             recipe.scenario.size_of(population, recipe.scenario.values)
@@ -126,6 +128,22 @@ class ShardedEngine:
     def recorded(self, population: str, field: str) -> Blocks:
         """The values of the living by ascending id, to be fetched in blocks."""
         return self.state[population].blocks(field)
+
+    def decided(self) -> dict[str, float | int]:
+        """What policies with a record have to say of the present moment: the first shard has asked them."""
+        return self._ask_first("decided") if self._reporting else {}
+
+    def decided_last(self, label: str, ids: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """What they have to say of these agents' latest decisions, by variable."""
+        found: dict[str, NDArray[Any]] = self._ask_first("decided_last", label, ids)
+        return found
+
+    def reported(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What they have to say at the end: attributes that the content hash covers, and others."""
+        return self._ask_first("reported") if self._reporting else ({}, {})
+
+    def _ask_first(self, method: str, *arguments: Any) -> Any:
+        return self._ask("of_first", method, *arguments)[0]
 
     def observed(self, observables: Sequence[Observable], states: Sequence[Any], view: View) -> list[Any]:
         """States after seeing the present moment, of partial observables by merging what each shard has seen."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simengine.errors import InputError, RunError, nearest
+from simengine.policies.reports import save_records
 from simengine.runs import registry
 from simengine.runs.arguments import MOST_STEPS, checked_order, checked_path, checked_threads, whole_number
 from simengine.runs.engine import StorageOrder
@@ -300,6 +301,7 @@ class Simulation:
         try:
             with self._session.recorder.as_last():
                 self._writer.write(target, *self._final(), overwrite=overwrite)
+                save_records(self._session.recipe.policies, target)
         finally:
             if changed:
                 self._engine.load(*now)

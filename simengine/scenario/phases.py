@@ -215,6 +215,7 @@ class Decision(AgentPhase):
     action: str = ""
     options: tuple[str, ...] = ()
     order: Order = "synchronous"
+    asked: Callable[..., Any] | None = None
     kind: ClassVar[str] = "decision"
     allowed: ClassVar[frozenset[str]] = Phase.allowed | {"acc"}
 
@@ -302,16 +303,20 @@ def decision(
     options: tuple[str, ...] = (),
     after: Gather | tuple[Gather, ...] | None = None,
     order: Order = "synchronous",
+    asked: Callable[..., Any] | None = None,
     when: Mapping[str, Any] | None = None,
 ) -> Decorator:
     """Declare a decision: its function is the rule that returns the action, written to the field ``action``.
 
     With ``options`` the action is the index of one of them, and a policy may answer with a distribution over
     them, from which the engine draws. Another policy is chosen per run: ``policies={"agents.choose": ...}``.
+    ``asked`` says of whom policies are asked at all, where an answer costs something: a function in numpy of
+    populations by name, ``p`` and ``step``, that returns a mask over the living by ascending id. All others follow the
+    rule: ``asked=lambda agents, villages: villages.ended[agents.village] == 0``.
     """
     return lambda function: Decision(
         function, when or {}, population=action.population, after=_gathers(after),
-        action=action.field.name, options=options, order=order,
+        action=action.field.name, options=options, order=order, asked=asked,
     )  # fmt: skip
 
 

@@ -51,6 +51,8 @@ class Scenario:
     declaration: ClassVar[Declaration]
     regimes: ClassVar[Regimes | None] = None
     observe: ClassVar[Any] = ()
+    prompts: ClassVar[Mapping[str, Any]] = {}
+    """What language models are told of a decision, by the decision's name: `simengine.Prompt`s."""
     stop: ClassVar[Any] = ()
     paper: ClassVar[str] = ""
     default_steps: ClassVar[int] = 1000
