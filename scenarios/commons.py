@@ -14,7 +14,9 @@ to punish, a belief g (the norm it would like), and wealth P. A round of a villa
    (once, by how many it may be). Whoever has less than nothing starves.
 6. Each meets another one k, drawn evenly, and copies its effort, monitoring and belief with probability
    1 / (1 + exp(-delta (payoff of k - own payoff))), each with normal noise.
-7. Each proposes a cap, its belief; the norm becomes the median of the proposals.
+7. Each proposes a cap, its belief; the norm becomes the median of the proposals. With ``agreement="vote"`` each votes
+   for a proposal of another instead, the one nearest to the cap it names (by the rule its belief, of two the lower), and
+   the norm becomes the one with most votes; ties are drawn among those who proposed them.
 8. What is left of the stock grows, R = R' + r R' (1 - R' / K) by default (`commons_growth` has all laws).
 
 A village ends when its stock is `stock_minimum` or less, and with its first starvation (``ends="first_starvation"``,
@@ -48,6 +50,10 @@ Who harvests in turn (``allocation="first_come"``, ``"in_turn"``) asks all its m
 villages of some hundreds, not millions. A village of another size fares alike with alpha in proportion to 1 / N, and K
 to N. `SOCIETIES` is the paper's comparison of environments and societies. `GovSim` has three commons that were made for
 language models.
+
+A round of the paper's language models is four decisions: effort, whether to punish, a proposal, a vote. What they are
+told is in `commons_words`; they see how others fare (``sees_peer``) and are copied by nobody (``imitation=False``). With
+``statements`` whoever proposes may say something for it, that voters read and that goes with the norm that wins.
 """
 
 from __future__ import annotations
@@ -84,11 +90,13 @@ from simengine.scenarios.commons_growth import Growth, additive, best_harvest, d
 from simengine.scenarios.commons_measures import COMMONS, EXHAUSTED, OPEN, STARVED
 from simengine.scenarios.commons_societies import ENVIRONMENTS, Reading, Society, give_traits, medians
 from simengine.scenarios.commons_societies import SOCIETIES as SOCIETIES
+from simengine.scenarios.commons_words import PROMPTS
 from simengine.scenarios.govsim import GovSim as GovSim
 
 LEVELS = 10
 """Levels of effort among which reinforcement learners choose."""
 IN_TURN = ("first_come", "in_turn")
+VOTE = {"voting": True, "agreement": "vote"}
 LEAST = 1e-9
 """Rewards do not sink below this, so that every level of effort is tried now and then."""
 
@@ -101,6 +109,21 @@ def within(value: float, low: float, high: float) -> float:
 def levels(effort: Any) -> Any:
     """Return the level, 0 to 9, that each effort belongs to."""
     return np.minimum((LEVELS * effort).astype(np.int64), LEVELS - 1)
+
+
+def in_open_villages(agents: Any, villages: Any) -> Any:
+    """Return who lives in a village that has not ended; nobody else is asked."""
+    return villages.ending[agents.village] == OPEN
+
+
+def under_sanctions(agents: Any, villages: Any, p: Any, step: int) -> Any:
+    """The same, while there is punishment."""
+    return in_open_villages(agents, villages) & (step < p.sanctions_end)
+
+
+def who_inspected(agents: Any, villages: Any, p: Any, step: int) -> Any:
+    """The same of those who have inspected somebody."""
+    return under_sanctions(agents, villages, p, step) & (agents.inspects == 1)
 
 
 class Commons(Scenario):
@@ -151,6 +174,10 @@ class Commons(Scenario):
     decrease: float = param(0.5, low=0, high=1, description="factor on the effort of the punished, if multiplicative")
     forgetting: float = param(0.1, low=0, high=1, description="share of past reward that a round takes")
     voting: bool = param(True, description="whether villages vote; otherwise the first norm stays")
+    agreement: Literal["median", "vote"] = param(
+        "median", description="how a village agrees: on the median of what is proposed, or on what most vote for"
+    )
+    statements: bool = param(False, description="whether villagers say something for what they propose")
     sees_stock: bool = param(True, description="whether villagers see the stock when they choose their effort")
     sees_norm: bool = param(True, description="the same of the norm")
     sees_peer: bool = param(False, description="the same of effort and payoff of somebody, drawn evenly")
@@ -170,6 +197,7 @@ class Commons(Scenario):
         endowment=field(low=0, long_name="stock at the start"),
         founders=field(int, low=0, long_name="members at the start"),
         rounds=field(int, low=0, long_name="rounds lived"),
+        statement=field(int, low=0, long_name="digest of what was said for the norm; 0: nothing"),
         ending=field(int, low=0, high=2, long_name="0: goes on; ended of 1: starvation, 2: an exhausted stock"),
     )
     agents = population(
@@ -190,6 +218,8 @@ class Commons(Scenario):
         fined=field(bool, long_name="whether it was punished"),
         adopts=field(int, low=0, high=1, long_name="whether it imitated"),
         proposal=field(low=0, long_name="cap that it proposed"),
+        statement=field(int, low=0, long_name="digest of what it said for it; 0: nothing"),
+        ballot=field(low=0, long_name="cap that it voted for"),
         reward=vector(LEVELS, long_name="what levels of effort have brought"),
     )
 
@@ -282,7 +312,7 @@ class Commons(Scenario):
         acc.peer_effort = agents.effort[other]
         acc.peer_payoff = agents.signal[other]
 
-    @decision(agents.effort, after=(perceive, overhear))
+    @decision(agents.effort, after=(perceive, overhear), asked=in_open_villages)
     def choose_effort(me, agents, villages, p, acc, draw):
         """1. Choose an effort: the one it has, unless punishment or reward has taught another."""
         effort, village = agents.effort[me], agents.village[me]
@@ -366,12 +396,12 @@ class Commons(Scenario):
         acc.peer = other
         acc.peer_harvest = agents.harvest[other]
 
-    @decision(agents.inspects, options=("let be", "inspect"), after=look)
+    @decision(agents.inspects, options=("let be", "inspect"), after=look, asked=under_sanctions)
     def inspect(me, agents, acc, draw):
         """4. Inspect it or not."""
         return 1 if draw.chance("inspects", agents.monitoring[me]) and acc.peer >= 0 else 0
 
-    @decision(agents.punishes, options=("let be", "punish"), after=look)
+    @decision(agents.punishes, options=("let be", "punish"), after=look, asked=who_inspected)
     def punish(me, agents, villages, p, acc, step, draw):
         """4. Punish it or not, if it was inspected and has harvested more than the norm."""
         if agents.inspects[me] == 0 or step >= p.sanctions_end:
@@ -426,7 +456,7 @@ class Commons(Scenario):
         acc.model = other
         acc.model_payoff = agents.signal[other] if p.sees_payoffs else agents.signal[me]
 
-    @decision(agents.adopts, options=("keep", "copy"), after=meet, when={"imitation": True})
+    @decision(agents.adopts, options=("keep", "copy"), after=meet, when={"imitation": True}, asked=in_open_villages)
     def adopt(me, agents, villages, p, acc, draw):
         """6. Copy it or not, in an open village (nobody met has a payoff of minus infinity)."""
         chance = 1.0 / (1.0 + math.exp(p.imitation_strength * (agents.signal[me] - acc.model_payoff)))
@@ -451,26 +481,75 @@ class Commons(Scenario):
                     punishment = within(punishment + draw.normal("punishment", 0.0, p.propensity_noise), 0.0, 1.0)
                 new.punishment[me] = punishment
 
-    @decision(agents.proposal, when={"voting": True})
+    @decision(agents.proposal, when={"voting": True}, asked=in_open_villages)
     def propose(me, agents):
         """7. Propose a cap."""
         return agents.belief[me]
 
-    @send(agents, to=villages, when={"voting": True}, cap=median())
-    def vote(me, agents, send):
-        """7. Vote for it."""
+    @update(agents, when={"voting": True})
+    def hold(me, agents, new):
+        """7. Believe in what it has proposed."""
+        new.belief[me] = agents.proposal[me]
+
+    @decision(agents.statement, when={"voting": True, "statements": True}, asked=in_open_villages)
+    def argue(me):
+        """7. Say something for it; by the rule, nothing."""
+        return 0
+
+    @send(agents, to=villages, when={"voting": True, "agreement": "median"}, cap=median())
+    def put_forward(me, agents, send):
+        """7. Send it in."""
         send.cap(agents.village[me], max(agents.proposal[me], 0.0))
+
+    @decision(agents.ballot, when=VOTE, asked=in_open_villages)
+    def vote(me, agents):
+        """7. Name the cap to vote for."""
+        return agents.belief[me]
+
+    @gather(mates, when=VOTE, nearest=running(math.inf))
+    def compare(me, other, agents, acc):
+        """7. Find the proposal of another that is nearest to it."""
+        gap = abs(agents.proposal[other] - agents.ballot[me])
+        least = abs(acc.nearest - agents.ballot[me])
+        if gap < least or (gap == least and agents.proposal[other] < acc.nearest):
+            acc.nearest = agents.proposal[other]
+
+    @update(agents, after=compare, when=VOTE)
+    def cast(me, agents, new, acc):
+        """7. Vote for that one; who is alone, for the own."""
+        new.ballot[me] = acc.nearest if acc.nearest < math.inf else agents.proposal[me]
+
+    @gather(mates, when=VOTE, votes=count())
+    def poll(me, other, agents, acc):
+        """7. Count the votes of others for what it proposed."""
+        if agents.ballot[other] == agents.proposal[me]:
+            acc.votes += 1
+
+    @gather(members, when=VOTE, most=running(-1), lot=running(-1.0), elected=running(0.0), said=running(0))
+    def elect(me, other, agents, draw, acc, poll):
+        """7. Find the proposal with most votes, and what was said for it; of equals, one that is drawn."""
+        votes = poll.votes[other] + (1 if agents.ballot[other] == agents.proposal[other] else 0)
+        lot = draw.uniform("lot", to=other)
+        if votes > acc.most or (votes == acc.most and lot > acc.lot):
+            acc.most = votes
+            acc.lot = lot
+            acc.elected = agents.proposal[other]
+            acc.said = agents.statement[other]
 
     @gather(members, living=count())
     def call_roll(me, other, acc):
         """8. Count the living."""
         acc.living += 1
 
-    @update(villages, after=call_roll)
+    @update(villages, after=(call_roll, elect))
     def grow(me, villages, new, p, acc):
-        """7. Agree on the median; 8. grow; see whether that was the village's last round."""
+        """7. Agree on the median or the elected; 8. grow; see whether that was the village's last round."""
         if p.voting and acc.living > 0:
-            new.norm[me] = villages.cap[me]
+            if p.agreement == "vote":
+                new.norm[me] = acc.elected
+                new.statement[me] = acc.said
+            else:
+                new.norm[me] = villages.cap[me]
         if villages.ending[me] == OPEN:
             left = villages.stock[me]
             stock = left
@@ -489,5 +568,6 @@ class Commons(Scenario):
             elif stock <= p.stock_minimum:
                 new.ending[me] = EXHAUSTED
 
+    prompts = PROMPTS
     observe = COMMONS
     stop = unchanged(villages.rounds)

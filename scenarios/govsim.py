@@ -33,7 +33,8 @@ with 11 each gains 39, with 12 only 32. Who alone asks for d more than 10 in the
 for the second.
 
 The three commons, ``commons`` = fishery, pasture, pollution, have these dynamics; what they differ in are words
-(`WORDS`), for agents who read. Measures and their readings: `govsim_measures`.
+(`WORDS`), for agents who read. What language models are told is in `govsim_words`, with ``universalization`` also the
+share, and what happens if all take more. Measures and their readings: `govsim_measures`.
 
 Where paper and code are silent or differ: over-usage compares amounts received, as gain adds them up; units that remain
 in the proportional allocation are drawn with even chances, at most one a member (the code weighs members by what they
@@ -80,6 +81,7 @@ from simengine.scenarios.govsim_measures import (
     survival_months,
     threshold,
 )
+from simengine.scenarios.govsim_words import PROMPTS
 
 __all__ = [
     "WORDS", "GovSim", "Words", "by_community", "efficiency", "equality", "over_usage", "survival_months", "threshold",
@@ -103,6 +105,11 @@ class Words:
     units: str
     take: str
 
+    def parameters(self) -> dict[str, Any]:
+        """The words by the names of parameters."""
+        named = {"harvest_unit": self.unit, "harvest_units": self.units}
+        return named | {name: getattr(self, name) for name in ("place", "member", "resource", "take")}
+
 
 WORDS = {
     "fishery": Words("lake", "fisher", "tons of fish in the lake", "ton of fish", "tons of fish", "catch"),
@@ -113,6 +120,11 @@ WORDS = {
     ),
 }  # fmt: skip
 NEWCOMER = {"months": 15, "joins_after": 3}
+
+
+def who_harvests(agents: Any, communities: Any, step: int) -> Any:
+    """Return who is there in a month in which there is something to do; nobody else is asked."""
+    return (communities.members[agents.community] > 0) & (agents.joins <= step)
 
 
 class GovSim(Scenario):
@@ -127,6 +139,12 @@ class GovSim(Scenario):
     commons: Literal["fishery", "pasture", "pollution"] = param("fishery", description="what the stock is, in words")
     perturbation: Literal["none", "newcomer"] = param("none", description="newcomer: the last member joins later")
     harvest_unit: str = param("ton of fish", description="what a unit of harvest is called")
+    harvest_units: str = param("tons of fish", description="what several are called")
+    place: str = param("lake", description="what the place is called that has the stock")
+    member: str = param("fisher", description="what a member is called")
+    resource: str = param("tons of fish in the lake", description="what units of the stock are called")
+    take: str = param("catch", description="what to take a unit is called")
+    universalization: bool = param(False, description="whether language models are told what happens if all take more")
     months: int = param(12, low=1, description="months T that are to be survived")
     capacity: int = param(100, low=1, description="largest stock K")
     initial_stock: int | None = param(None, low=0, description="stock in the first month; none: the capacity")
@@ -151,7 +169,7 @@ class GovSim(Scenario):
     regimes = Regimes(
         by=("commons", "perturbation"),
         table={
-            (commons, perturbation): {"harvest_unit": words.unit} | (NEWCOMER if perturbation == "newcomer" else {})
+            (commons, perturbation): words.parameters() | (NEWCOMER if perturbation == "newcomer" else {})
             for commons, words in WORDS.items()
             for perturbation in ("none", "newcomer")
         },
@@ -293,7 +311,7 @@ class GovSim(Scenario):
             acc.others_got += agents.got[other]
             acc.most = max(acc.most, agents.got[other])
 
-    @decision(agents.request, after=(look, recall))
+    @decision(agents.request, after=(look, recall), asked=who_harvests)
     def request(me, agents, p, step, acc, draw):
         """2. Say how much is wanted."""
         if acc.members == 0 or agents.joins[me] > step:
@@ -395,5 +413,6 @@ class GovSim(Scenario):
             new.over_group[me] += 1 if acc.gets > acc.limit else 0
             new.over_member[me] += 1 if acc.gets > acc.limit_each else 0
 
+    prompts = PROMPTS
     observe = [outcomes, mean_stock, imbalance, streaming.entropy("agents.request")]
     stop = all_is_over

@@ -44,6 +44,7 @@ Where the papers are silent: several senders each announce what one alone would,
 who commits knows what it takes to convince receivers, as the parameters deal it out, and takes it that it is believed.
 Receivers' thresholds, priors, biases and trust are the quantiles of normal distributions truncated to [0, 1], dealt out
 at random. A threshold that a start state puts above 1 is never reached, one below 0 always; a prior of 0 or 1 stays.
+`persuasion_talk` puts messages into words, and `persuasion_words` holds what language models are told here and there.
 `persuasion_networks` has a signal for every receiver, `WordOfMouth`, and a public one that not all hear, `Hearsay`.
 """
 
@@ -84,6 +85,7 @@ from simengine.scenarios.persuasion_receivers import (
     welfare,
 )
 from simengine.scenarios.persuasion_solver import solve_persuasion as solve_persuasion
+from simengine.scenarios.persuasion_words import BELIEVE, DECIDE, SPEAK
 
 
 @observable
@@ -327,3 +329,4 @@ class Persuasion(Scenario):
         calibration_error,
         streaming.entropy(streaming.field("agents.posterior", bins=BINS, range=(0, 1))),
     ]
+    prompts = {"speak": SPEAK, "believe": BELIEVE, "decide": DECIDE}

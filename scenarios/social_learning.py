@@ -31,6 +31,11 @@ does and ``contradict_weight`` otherwise (also at b = 1/2). NB1, under-reaction 
 NB2, over-reaction to what contradicts, contradict_weight > 1; NB3, later cascades, follows: without lean one begins
 where |ln(b / (1 - b))| > contradict_weight ln(q / (1 - q)) / prior_weight. The public belief allows for them.
 
+With ``spoken`` the protocol has the three roles of the paper's language models: an oracle puts each signal in words
+(2), and an agent states how likely it takes the state to be good before it acts (3). The engine draws the signal, so
+that its precision is exact whoever words it; no rule reads words or stated beliefs. `social_learning_words` holds what
+models are told.
+
 Where the paper is silent: b and signals are held as multiples of 2**-40 in log-odds, so that an up and a down of one
 precision cancel exactly; log-odds of an agent within 1e-9 of 0 are a tie; those of the public end at +-700, where
 precision 1 leads. An action that the rule could not have given, from a policy, tells nothing. Optimal policies are
@@ -49,6 +54,7 @@ from simengine.diagnostics import streaming
 from simengine.random.draws import log_unit
 from simengine.scenarios.herding import LATTICE, TIE, BanerjeeHerding, GaussianLearning, NetworkLearning
 from simengine.scenarios.social_learning_planner import belief_grid, solve_planner
+from simengine.scenarios.social_learning_words import ACT, BELIEVE, PLAN, WORD
 
 __all__ = ["BanerjeeHerding", "GaussianLearning", "NetworkLearning", "SocialLearning", "solve_planner"]
 
@@ -189,6 +195,7 @@ class SocialLearning(Scenario):
     agree_weight: float = param(1.0, low=0, description="weight of a signal that agrees with the public; 1: Bayesian")
     contradict_weight: float = param(1.0, low=0, description="weight of a signal that does not; 1: Bayesian")
     lean: float = param(0.0, description="log-odds that agents add for good; 0: Bayesian")
+    spoken: bool = param(False, description="whether signals are put in words and agents state beliefs")
 
     agents = population(
         size="n_communities",
@@ -199,6 +206,8 @@ class SocialLearning(Scenario):
         precision=field(long_name="precision of the agent's signal"),
         weight=field(long_name="log-odds that the agent's signal adds"),
         signal=field(int, long_name="private signal: 1 good, 0 bad"),
+        message=field(int, long_name="signal in words: 0 and 1 bad and good as the rule says it, else a text's digest"),
+        stated=field(low=0, high=1, long_name="belief that the agent states after its signal"),
         action=field(int, long_name="action: 1 good, 0 bad"),
         onset=field(int, default=-1, long_name="number of agents before the present cascade; -1: no cascade"),
         mistakes=field(int, long_name="wrong actions so far"),
@@ -239,6 +248,7 @@ class SocialLearning(Scenario):
         log_odds = prior_odds(self.prior)
         agents.log_odds[:] = log_odds
         agents.belief[:] = 1.0 / (1.0 + math.exp(-log_odds))
+        agents.stated[:] = agents.belief
         beliefs.intercept[:] = 1.0 if self.planner == "always_1" else self.precision
         beliefs.slope[:] = 0.0
         if self.planner in {"myopic", "optimal"}:
@@ -278,6 +288,20 @@ class SocialLearning(Scenario):
         new.precision[me] = q
         new.weight[me] = weight_of(q)
         new.signal[me] = state if draw.chance("signal", q) else 1 - state
+
+    @decision(agents.message, when={"spoken": True})
+    def word(me, agents):
+        """2. The oracle puts the signal in words."""
+        return agents.signal[me]
+
+    @decision(agents.stated, when={"spoken": True})
+    def believe(me, agents, p):
+        """3. The agent states its belief."""
+        odds = leaning(
+            agents.log_odds[me], 2.0 * agents.signal[me] - 1.0, agents.weight[me],
+            p.prior_weight, p.agree_weight, p.contradict_weight, p.lean,
+        )  # fmt: skip
+        return 1.0 / (1.0 + math.exp(-min(max(odds, -CERTAIN), CERTAIN)))
 
     @decision(agents.action, options=("bad", "good"))
     def act(me, agents, p, draw):
@@ -328,3 +352,4 @@ class SocialLearning(Scenario):
         new.value[me] -= factor * (price + p.loss * harm)
 
     observe = [beliefs_held, cascades, outcomes, streaming.entropy(streaming.field("agents.action", states=2))]
+    prompts = {"plan": PLAN, "word": WORD, "believe": BELIEVE, "act": ACT}

@@ -39,6 +39,7 @@ FLAGS: Mapping[str, str] = MappingProxyType(
         "no_number": "a value is not a number, infinite, or too large for sums of its powers",
         "itself": "one and the same on both sides of a pair; there is no value",
         "serial_dependence": "successive samples resemble each other; errors and nulls are those of independent ones",
+        "not_reached": "the threshold was not reached; the interval says from which step on it might have been",
     }
 )
 """By name: one sentence that a user can act on. New ones come last: files keep flags as bits in this order."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from simengine.errors import InputError, RunError, StoreError
 from simengine.policies.answers import Asked
-from simengine.policies.tiles import evaluating, settle, tile_of, torch_for, weights_digest
+from simengine.policies.tiles import evaluating, library, settle, tile_of, weights_digest
 
 Observe = Callable[[Asked], Any]
 Array = NDArray[Any]
@@ -60,7 +60,7 @@ class Learned:
         self, module: Any, observe: Observe | Sequence[str], distribution: bool = True, tile: int = 256,
         device: str = "cpu",
     ) -> None:  # fmt: skip
-        torch = torch_for("a learned policy")
+        torch = library("torch", "a learned policy", "torch")
         if not isinstance(module, torch.nn.Module):
             raise InputError(f"a learned policy is a torch.nn.Module, not {type(module).__name__}")
         if isinstance(tile, bool) or not isinstance(tile, int) or tile < 1:
@@ -147,7 +147,7 @@ class Learned:
             path.parent.mkdir(parents=True, exist_ok=True)
             partial = path.with_suffix(f".{os.getpid()}.partial")
             state = {name: value.cpu() for name, value in self.module.state_dict().items()}
-            torch_for("a learned policy").save(state, partial)
+            library("torch", "a learned policy", "torch").save(state, partial)
             partial.replace(path)
         return path
 
@@ -204,7 +204,7 @@ def columns(asked: Asked, names: Sequence[str]) -> Array:
 
 def saved_weights(path: str | Path) -> Mapping[str, Any]:
     """Return the state_dict that `Learned.save` wrote; ``StoreError`` where it is not what its name says."""
-    torch = torch_for("a learned policy")
+    torch = library("torch", "a learned policy", "torch")
     try:
         found: Mapping[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:

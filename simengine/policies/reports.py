@@ -38,13 +38,13 @@ class Reporting(Protocol):
     def record_at(self, path: Path | None) -> None:
         """Keep the record in this file, or in memory. Called before the run; nothing is opened yet."""
 
-    def tallies(self) -> Mapping[str, float]:
-        """Numbers so far by the names of `SERIES`, and sums behind means by those of `MEANS`."""
+    def tallies(self, label: str) -> Mapping[str, float]:
+        """Numbers of one decision so far by the names of `SERIES`, and sums behind means by those of `MEANS`."""
 
-    def latest(self) -> Mapping[str, Array]:
+    def latest(self, label: str) -> Mapping[str, Array]:
         """``ids`` of those asked last, ascending, and their values by the names of `LATEST`."""
 
-    def report(self) -> tuple[dict[str, Any], dict[str, Any]]:
+    def report(self, label: str) -> tuple[dict[str, Any], dict[str, Any]]:
         """What a file says at the end: what the content hash covers, and what not (times, costs, sources)."""
 
     def save_record(self, path: Path) -> None:
@@ -88,11 +88,11 @@ PROVENANCES = ("rule", "answered", "reused", "repaired", "refused", "fallback")
 
 
 def reporting(policies: Policies) -> Iterator[tuple[str, Reporting]]:
-    """The answers that keep a record, each with the label of its decision."""
+    """The answers that keep a record, each with the label of its decision, once for each decision."""
     for label, listed in policies.items():
-        for policy in listed:
-            if isinstance(policy.answer, Reporting):
-                yield label, policy.answer
+        for answer in {id(policy.answer): policy.answer for policy in listed}.values():
+            if isinstance(answer, Reporting):
+                yield label, answer
 
 
 def variable(label: str, column: str) -> str:
@@ -104,7 +104,7 @@ def tallied(policies: Policies) -> dict[str, float | int]:
     """The present row of every series, by variable."""
     found: dict[str, float | int] = {}
     for label in dict.fromkeys(label for label, _ in reporting(policies)):
-        tallies = [answer.tallies() for other, answer in reporting(policies) if other == label]
+        tallies = [answer.tallies(label) for other, answer in reporting(policies) if other == label]
         for name in SERIES:
             found[variable(label, name)] = int(sum(tally[name] for tally in tallies))
         for name in MEANS:
@@ -121,8 +121,8 @@ def latest_of(policies: Policies, label: str, ids: Array) -> dict[str, Array]:
         for name, column in LATEST.items()
     }
     for other, answer in reporting(policies):
-        latest = answer.latest()
-        if other != label or not len(latest["ids"]):
+        latest = answer.latest(label) if other == label else {"ids": ids[:0]}
+        if not len(latest["ids"]):
             continue
         place = np.minimum(np.searchsorted(ids, latest["ids"]), len(ids) - 1)
         here = ids[place] == latest["ids"]
@@ -142,7 +142,7 @@ def reported(policies: Policies) -> tuple[dict[str, Any], dict[str, Any]]:
     stable: MutableMapping[str, Any] = {}
     volatile: MutableMapping[str, Any] = {}
     for label, answer in reporting(policies):
-        said, unhashed = answer.report()
+        said, unhashed = answer.report(label)
         stable.setdefault(label, []).append(said)
         volatile.setdefault(label, []).append(unhashed)
     if not stable:

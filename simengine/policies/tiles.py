@@ -28,12 +28,12 @@ ALIGNMENT = 64
 _EVALUATING = threading.RLock()
 
 
-def torch_for(what: str, extra: str = "torch") -> Any:
-    """Return torch; ``InputError`` says what needs it and how to get it."""
+def library(name: str, what: str, extra: str) -> Any:
+    """Return an optional library; ``InputError`` says what needs it and how to get it."""
     try:
-        return importlib.import_module("torch")
+        return importlib.import_module(name)
     except ImportError:
-        raise InputError(f"{what} needs torch, which is not installed: pip install 'simengine[{extra}]'") from None
+        raise InputError(f"{what} needs {name}, which is not installed: pip install 'simengine[{extra}]'") from None
 
 
 def tile_of(rows: NDArray[np.int64]) -> NDArray[np.int64]:

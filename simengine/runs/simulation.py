@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simengine.errors import InputError, RunError, nearest
-from simengine.policies.reports import save_records
+from simengine.policies.reports import bind, save_records
 from simengine.runs import registry
 from simengine.runs.arguments import MOST_STEPS, checked_order, checked_path, checked_threads, whole_number
 from simengine.runs.engine import StorageOrder
@@ -76,6 +76,7 @@ class Simulation:
             found, parameters, steps=MOST_STEPS, seed=seed, every=every, snapshot_every=snapshot_every, start=start,
             policies=policies, interventions=interventions,
         )  # fmt: skip
+        bind(recipe.policies, None)
         self._engine = make_engine(recipe, checked_threads(threads), checked_order(storage_order))
         layout, stable, volatile = opening(recipe, self._engine)
         self._layout, self._progress = layout, progress

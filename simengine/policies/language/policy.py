@@ -1,0 +1,417 @@
+"""``Language``: a language model as the policy of a decision.
+
+At a decision agents are sorted into contexts, the distinct situations among them; a method of asking (`elicitation`)
+turns contexts into requests; the gateway gets answers, from the record where they are known; and each agent's action is
+drawn by the engine from the distribution of its context, with the agent's own keyed draw. So the result is a function of
+scenario, parameters, seed and the record of calls: connections, order of arrival and shards do not show in it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simengine.errors import InputError, RunError
+from simengine.policies.answers import Asked
+from simengine.policies.language.answering import UnderWay, actions_of, read_rows, said
+from simengine.policies.language.calls import Backend
+from simengine.policies.language.contexts import contexts_of, digest_of
+from simengine.policies.language.elicitation import method_of, question_of
+from simengine.policies.language.gateway import Gateway
+from simengine.policies.language.limits import Limits
+from simengine.policies.language.memory import Memory
+from simengine.policies.language.personas import Personas, personas_of
+from simengine.policies.language.prompts import ELICITATIONS, Prompt, canonical, generic_prompt, template
+from simengine.policies.language.questions import SAMPLES
+from simengine.policies.language.record import Record
+from simengine.policies.language.retries import Retries
+from simengine.policies.language.spending import Budget, Prices
+from simengine.policies.language.tallies import Tally
+from simengine.policies.reports import LATEST
+from simengine.scenario.parameters import shown
+
+Array = NDArray[Any]
+
+MOST_FALLBACKS = 0.01
+CHOICES = (
+    "simengine.OpenAI(base_url, model) for any server that speaks OpenAI's chat completions, simengine.Local(folder) for "
+    "transformers in this process, simengine.Surrogate() (an n-gram model, not an LLM), simengine.Function(answer)"
+)
+
+
+class Language:
+    """A language model that answers decisions; give it to `run` as a policy, for all agents or a share of them.
+
+    >>> model = simengine.Language(simengine.OpenAI("http://localhost:8000/v1", "my-model"))
+    >>> simengine.run("social_learning", policies={"agents.act": simengine.Policy(model, share=0.1)}, out="mixed.nc")
+
+    One object may answer several decisions of a run; they share connections, limits and budget.
+
+    Parameters
+    ----------
+    backend
+        Who is asked: `OpenAI`, `Local`, `Surrogate`, `Function`, `Replay`, or any object with the four methods of
+        `simengine.policies.language.calls.Backend`. There is no default.
+    prompt
+        The words: a `Prompt` for every decision, or a dict of them by decision. By default the scenario's own
+        (``prompts``), or one made of what the decision's rule reads.
+    elicitation
+        How answers are asked for: "label_probabilities", "samples", "percentages", "single", "structured", "words".
+        By default ("auto") what suits decision and backend: a distribution where there are options.
+    personas
+        Texts dealt out to agents at random (the same for all steps and any sharding), a dict of texts by id, or a
+        function of what is asked that returns one text for each agent.
+    memory
+        A `Memory` of what agents have seen and done; templates show it as ``{memory}``.
+    budget, prices, limits, retries, connections, hedge_after
+        Bounds of what is spent, and how calls are made; see `simengine.policies.language.gateway.Gateway`.
+    cache
+        A `Record` (or its path) that several runs share, so that none asks what another one has asked.
+    fallback
+        What acts where there is no answer, in place of what the prompts say: "rule", "fail", an option, or a value.
+    most_fallbacks
+        The run fails when more than this share of decisions so far (and more than one) had no answer.
+    temperature, samples, orders
+        Of sampling; how many answers "samples" asks for; in how many orders options are shown.
+    salt
+        A text of the user's own in the keys of all calls: another one asks again.
+
+    Notes
+    -----
+    With a live server that is not deterministic a run can be replayed, not repeated: `rerun` answers from the record
+    beside the file (``OUT.nc.calls``) and needs no network.
+    """
+
+    def __init__(
+        self, backend: Backend | None = None, *, prompt: Prompt | Mapping[str, Prompt] | None = None,
+        elicitation: str | None = None, personas: Any = None, memory: Memory | None = None,
+        budget: Budget | None = None, prices: Prices | None = None, limits: Limits | None = None,
+        retries: Retries | None = None, connections: int = 64, hedge_after: float | None = None,
+        cache: Record | str | Path | None = None, fallback: str | float | None = None,
+        most_fallbacks: float = MOST_FALLBACKS, temperature: float | None = None, samples: int = SAMPLES,
+        orders: int | None = None, salt: str = "",
+    ) -> None:  # fmt: skip
+        if backend is None:
+            raise InputError(f"a language model needs a backend: {CHOICES}")
+        if not isinstance(backend, Backend):
+            raise InputError(f"backend: {shown(backend)} has not the methods of a backend; there are {CHOICES}")
+        if elicitation is not None and elicitation not in ELICITATIONS:
+            raise InputError(f"elicitation: got {shown(elicitation)}, allowed are {', '.join(ELICITATIONS)}")
+        if not (isinstance(most_fallbacks, int | float) and 0 <= most_fallbacks <= 1):
+            raise InputError(f"most_fallbacks: got {shown(most_fallbacks)}, allowed is a share from 0 to 1")
+        self.backend, self.prompt, self.elicitation, self.memory = backend, prompt, elicitation, memory
+        self.personas: Personas | None = personas_of(personas)
+        self.cache = cache if isinstance(cache, Record) or cache is None else Record(cache)
+        self.fallback, self.most_fallbacks = fallback, float(most_fallbacks)
+        self.temperature, self.samples, self.orders, self.salt = temperature, samples, orders, salt
+        self._calls: dict[str, Any] = {
+            "budget": budget, "prices": prices, "limits": limits, "retries": retries, "connections": connections,
+            "hedge_after": hedge_after,
+        }  # fmt: skip
+        self._path: Path | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        self._record: Record | None = None
+        self._gateway: Gateway | None = None
+        self._tallies: dict[str, Tally] = {}
+        self._prompts: dict[str, Prompt] = {}
+        self._methods: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"Language({self.backend!r})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_record": None, "_gateway": None}
+
+    def __call__(self, asked: Asked) -> Any:
+        """Answer at once, as any policy does."""
+        begun = self.begin(asked)
+        answer = self.finish(begun, asked)
+        return answer
+
+    # -- answering -----------------------------------------------------------------------------------------------
+
+    def begin(self, asked: Asked) -> UnderWay:
+        """Send what has to be asked, and return at once."""
+        prompt = self._prompt_of(asked)
+        asked = replace(asked, texts=Texts(self.record, prompt.texts))
+        contexts = contexts_of(prompt, asked, self._columns(prompt, asked))
+        capabilities = self.backend.capabilities()
+        method = method_of(prompt, asked.options, capabilities, self.elicitation if not prompt.words else None)
+        self._methods[asked.decision] = method.name
+        known = asked.known() if asked.known is not None else None
+        question = question_of(
+            prompt, contexts, asked, method,
+            bounds=(None, None) if known is None else (known.low, known.high),
+            kind="whole" if known is not None and known.whole else "number",
+            temperature=self.temperature, samples=self.samples, orders=self.orders, salt=self.salt,
+            exact=capabilities.model.startswith("function/"),
+        )  # fmt: skip
+        requests = [method.requests(question, row) for row in range(len(question))]
+        pending = self.gateway.submit(
+            [request for listed in requests for request in listed], step=asked.step, label=asked.decision,
+            deadline=prompt.deadline,
+        )  # fmt: skip
+        return UnderWay(prompt, contexts, question, method, requests, pending)
+
+    def finish(self, begun: UnderWay, asked: Asked) -> Any:
+        """Wait for the answers, and return a distribution or a value for each agent."""
+        where = {"step": asked.step, "label": asked.decision, "deadline": begun.prompt.deadline}
+        read_rows(begun, begun.pending.result(), lambda requests: self.gateway.submit(requests, **where).result())
+        fallback = begun.prompt.fallback if self.fallback is None else self.fallback
+        actions, texts = actions_of(begun, asked, fallback)
+        if texts:
+            self.record.keep_texts(texts)
+        return actions
+
+    def taken(self, begun: UnderWay, asked: Asked, actions: Array) -> None:
+        """Keep what was decided, let agents remember it, and see how often there was no answer."""
+        latest = {
+            "ids": asked.ids, "provenance": begun.provenance(), "entropy": begun.entropies(),
+            "coverage": begun.coverages(),
+        }  # fmt: skip
+        tally = self._tallies.setdefault(asked.decision, Tally())
+        tally.add(latest, len(begun.contexts), begun.input_tokens, begun.output_tokens)
+        self._keep(begun, asked, actions, latest)
+        if self.memory is not None and begun.prompt.remember:
+            texts = self.record.texts(actions.tolist()) if begun.prompt.words else {}
+            events = begun.contexts.remembered(begun.prompt, asked.p, said(begun, actions, texts))
+            self.record.keep_texts(self.memory.remember(asked.ids, asked.step, events))
+            self._summarise(asked)
+        number = sum(found.counts["asked"] for found in self._tallies.values())
+        lost = sum(found.unanswered for found in self._tallies.values())
+        if lost > 1 and lost > self.most_fallbacks * number:
+            reasons = begun.reasons()
+            raise RunError(
+                f"{asked.decision} at step {asked.step}: {lost} of {number} decisions of language models had no answer "
+                f"(more than most_fallbacks={self.most_fallbacks:g})"
+                + (f"; the last: {reasons[-1]}" if reasons else "")
+            )
+
+    def _keep(self, begun: UnderWay, asked: Asked, actions: Array, latest: Mapping[str, Array]) -> None:
+        rows = [canonical(row) for row in begun.contexts.rows()]
+        digests = [digest_of(text) for text in rows]
+        self.record.keep_texts(dict(zip(digests, rows, strict=True)))
+        columns = {
+            **latest, "action": actions, "context": np.array(digests, np.int64)[begun.contexts.of_agent],
+        }  # fmt: skip
+        probabilities = begun.probabilities()
+        if probabilities is not None:
+            columns["probability"] = probabilities
+        event = str(asked.draw.event) if asked.draw.event else ""
+        self.record.keep_decisions(asked.step, asked.decision, part=event, **columns)
+
+    def _summarise(self, asked: Asked) -> None:
+        """Put memories that are due in short, by calls that are counted and recorded like all others."""
+        memory = self.memory
+        assert memory is not None
+        ids, requests = memory.summary_requests(asked.ids, asked.step, self.record.texts)
+        if len(ids):
+            outcomes = self.gateway.submit(requests, step=asked.step, label=f"{asked.decision}/summary").result()
+            texts = [getattr(outcome.answer, "text", None) for outcome in outcomes]
+            self.record.keep_texts(memory.summarise(ids, asked.step, texts))
+
+    def _columns(self, prompt: Prompt, asked: Asked) -> dict[str, Any]:
+        """What agents are shown beside what the prompt's ``see`` finds."""
+        found: dict[str, Any] = {}
+        if self.personas is not None:
+            found["persona"] = self.personas.dealt(asked)
+        if "memory" in template(prompt.question).columns:
+            found["memory"] = (
+                "" if self.memory is None else self.memory.recall(asked.ids, asked.step, self.record.texts)
+            )
+        return found
+
+    def _prompt_of(self, asked: Asked) -> Prompt:
+        if asked.decision not in self._prompts:
+            name = asked.decision.split(".")[1]
+            given = self.prompt
+            if isinstance(given, Mapping):
+                given = given.get(asked.decision, given.get(name))
+            if given is None:
+                given = asked.p.prompts.get(name)
+            prompt = _generic(asked) if given is None else given
+            shown_columns = template(prompt.question).columns
+            if self.memory is not None and "memory" not in shown_columns:
+                prompt = replace(prompt, question=f"What you remember:\n{{memory}}\n\n{prompt.question}")
+            if self.personas is not None and "persona" not in shown_columns:
+                prompt = replace(prompt, question=f"Who you are: {{persona}}\n\n{prompt.question}")
+            self._prompts[asked.decision] = prompt
+        return self._prompts[asked.decision]
+
+    def _memory_settings(self) -> dict[str, Any]:
+        return {} if self.memory is None else {name: getattr(self.memory, name) for name in OF_MEMORY}
+
+    # -- the record ----------------------------------------------------------------------------------------------
+
+    @property
+    def record(self) -> Record:
+        """The record of the run's calls."""
+        if self._record is None:
+            self._record = Record(None) if self._path is None else Record.at(self._path)
+        return self._record
+
+    @property
+    def gateway(self) -> Gateway:
+        """The way to the backend."""
+        if self._gateway is None:
+            self._gateway = Gateway(self.backend, self.record, cache=self.cache, **self._calls)
+        return self._gateway
+
+    def record_at(self, path: Path | None) -> None:
+        """Stand before a run whose record lies at ``path``, or in memory."""
+        self.close()
+        self._path = path
+        self._begin()
+        if self.memory is not None:
+            self.memory = Memory(**self._memory_settings())
+
+    def save_record(self, path: Path) -> None:
+        """Write a copy of the record."""
+        path.unlink(missing_ok=True)
+        with self.record.database.using() as connection, closing(sqlite3.connect(path)) as copy:
+            connection.backup(copy)
+
+    def close(self) -> None:
+        """Give back connections, threads and files; what is asked next opens them again."""
+        if self._gateway is not None:
+            self._gateway.close()
+            self._gateway = None
+        self.backend.close()
+        if self._path is not None and self._record is not None:
+            self._record.close()
+
+    def state(self) -> dict[str, Any]:
+        """What goes on from step to step: counts and memories."""
+        return {
+            "tallies": {label: tally.state() for label, tally in self._tallies.items()},
+            "memory": None if self.memory is None else self.memory.state(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` gave."""
+        self._tallies = {label: Tally.restored(held) for label, held in state["tallies"].items()}
+        if self.memory is not None and state["memory"] is not None:
+            self.memory.restore(state["memory"])
+
+    # -- what files say ------------------------------------------------------------------------------------------
+
+    def tallies(self, label: str) -> Mapping[str, float]:
+        """Counts so far, and sums behind means."""
+        return self._tallies.get(label, Tally()).numbers()
+
+    def latest(self, label: str) -> Mapping[str, Array]:
+        """``ids`` of those asked last, and their values by the names of `LATEST`."""
+        latest = self._tallies.get(label, Tally()).latest
+        return {name: latest[name] for name in ("ids", *LATEST)}
+
+    def describe(self) -> dict[str, Any]:
+        """What a file says: enough to be made again, with the record in the place of the backend."""
+        capabilities = self.backend.capabilities()
+        return {
+            "kind": "language",
+            "name": "Language",
+            "model": capabilities.model,
+            "backend": capabilities.label or capabilities.model,
+            "own_prompt": self.prompt is not None,
+            "elicitation": self.elicitation,
+            "personas": None if self.personas is None else self.personas.describe(),
+            "memory": self._memory_settings() or None,
+            "fallback": self.fallback,
+            "most_fallbacks": self.most_fallbacks,
+            "temperature": self.temperature,
+            "samples": self.samples,
+            "orders": self.orders,
+            "salt": self.salt,
+        }
+
+    @classmethod
+    def recall(cls, described: Mapping[str, Any], record: Path | None, where: str) -> Language:
+        """Return what `describe` described, answering from a record; ``InputError`` where that cannot be."""
+        from simengine.policies.language.backends.replay import Replay
+
+        again = "give the policy again: policies="
+        if described.get("own_prompt"):
+            raise InputError(f"{where} does not keep the prompt that its language model was given; {again}")
+        if record is None or not record.is_file():
+            raise InputError(
+                f"{where}: its language model answers from the record of its calls, and {shown(record)} is missing; {again}"
+            )
+        personas, memory = described.get("personas"), described.get("memory")
+        if personas is not None and personas.get("not_kept"):
+            raise InputError(f"{where} does not keep the function that deals out personas; {again}")
+        return cls(
+            Replay(Record.at(record), described["model"]),
+            personas=None if personas is None else Personas.recall(personas),
+            memory=None if memory is None else Memory(**memory),
+            **{name: described[name] for name in RECALLED},
+        )
+
+    def report(self, label: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What a file says at the end: what the content hash covers, and what not."""
+        tally, capabilities = self._tallies.get(label, Tally()), self.backend.capabilities()
+        prompt = self._prompts.get(label)
+        stable = {
+            "model": capabilities.model,
+            "backend": capabilities.label or capabilities.model,
+            "elicitation": self._methods.get(label),
+            "prompt": None if prompt is None else prompt.digest(),
+            "prompt_version": None if prompt is None else prompt.version,
+            "decisions": dict(tally.counts),
+            "fallback_share": tally.unanswered / tally.counts["asked"] if tally.counts["asked"] else 0.0,
+        }
+        ledger = self.gateway.ledger
+        volatile = {"spent": ledger.as_dict(), "record": self.record.digest()}
+        if self._calls["prices"] is not None:
+            volatile["money"] = self._calls["prices"].cost(ledger.total)
+            volatile["currency"] = self._calls["prices"].currency
+            volatile["prices_of"] = self._calls["prices"].date
+        return stable, volatile
+
+
+OF_MEMORY = ("capacity", "shown", "tokens", "decay", "summarise_every")
+RECALLED = ("elicitation", "fallback", "most_fallbacks", "temperature", "samples", "orders", "salt")
+
+
+class Texts(Mapping[int, str]):
+    """The words behind digests: those of the record, and of the rule's small whole numbers."""
+
+    def __init__(self, record: Record, texts: Sequence[str]) -> None:
+        self._record, self._known = record, dict(enumerate(texts))
+
+    def __getitem__(self, digest: int) -> str:
+        digest = int(digest)
+        if digest not in self._known:
+            self._known |= self._record.texts([digest])
+        return self._known[digest]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+
+def _generic(asked: Asked) -> Prompt:
+    """Return words made of what the rule of a decision reads."""
+    if asked.known is None:
+        raise InputError(f"{asked.decision} has no prompt: give one, Language(..., prompt=)")
+    known = asked.known()
+    scenario = type(asked.p)
+    about = " ".join((scenario.__doc__ or "").split())
+    unit = "" if known.unit == "1" else f" ({known.unit})"
+    question = f"You decide: {known.action}{unit}." if not known.question else f"You decide: {known.question}"
+    values = asked.p.values
+    return generic_prompt(
+        scenario.__name__, about, asked.decision.split(".")[0], question,
+        [(read.name, read.long_name, read.unit, read.source) for read in known.reads],
+        [(name, description, values[name]) for name, description in known.parameters],
+    )  # fmt: skip
