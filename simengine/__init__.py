@@ -12,6 +12,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from simengine.errors import InputError, RunError, ScenarioError, SimengineError, StoreError
     from simengine.policies.answers import Asked, Policy
+    from simengine.policies.language.backends.function import Function
+    from simengine.policies.language.backends.local import Local
+    from simengine.policies.language.backends.openai import OpenAI
+    from simengine.policies.language.backends.replay import Replay
+    from simengine.policies.language.backends.surrogate import Surrogate
+    from simengine.policies.language.decisions import decisions
+    from simengine.policies.language.limits import Limits
+    from simengine.policies.language.memory import Memory
+    from simengine.policies.language.policy import Language
+    from simengine.policies.language.prompts import Prompt
+    from simengine.policies.language.record import Record
+    from simengine.policies.language.retries import Retries
+    from simengine.policies.language.spending import Budget, Prices
+    from simengine.policies.learned import Learned
     from simengine.random.streams import AgentDraws
     from simengine.relations import graphs as graphs
     from simengine.relations.chosen import Chosen, ChosenBy, Mates, Members, Owner
@@ -60,6 +74,20 @@ __version__ = "0.1.0"
 _HOME = {
     "simengine.errors": ("InputError", "RunError", "ScenarioError", "SimengineError", "StoreError"),
     "simengine.policies.answers": ("Asked", "Policy"),
+    "simengine.policies.language.backends.function": ("Function",),
+    "simengine.policies.language.backends.local": ("Local",),
+    "simengine.policies.language.backends.openai": ("OpenAI",),
+    "simengine.policies.language.backends.replay": ("Replay",),
+    "simengine.policies.language.backends.surrogate": ("Surrogate",),
+    "simengine.policies.language.decisions": ("decisions",),
+    "simengine.policies.language.limits": ("Limits",),
+    "simengine.policies.language.memory": ("Memory",),
+    "simengine.policies.language.policy": ("Language",),
+    "simengine.policies.language.prompts": ("Prompt",),
+    "simengine.policies.language.record": ("Record",),
+    "simengine.policies.language.retries": ("Retries",),
+    "simengine.policies.language.spending": ("Budget", "Prices"),
+    "simengine.policies.learned": ("Learned",),
     "simengine.random.streams": ("AgentDraws",),
     "simengine.relations.chosen": ("Chosen", "ChosenBy", "Mates", "Members", "Owner"),
     "simengine.relations.everyone": ("Everyone",),
@@ -98,24 +126,37 @@ __all__ = [
     "NOBODY",
     "AgentDraws",
     "Asked",
+    "Budget",
     "Chosen",
     "ChosenBy",
     "Comparison",
     "Everyone",
+    "Function",
     "Grid",
     "InputError",
     "Intervention",
+    "Language",
+    "Learned",
+    "Limits",
+    "Local",
     "Matching",
     "Mates",
     "Measured",
     "Members",
+    "Memory",
     "Network",
     "Observable",
+    "OpenAI",
     "Output",
     "Owner",
     "Policy",
+    "Prices",
+    "Prompt",
     "Random",
+    "Record",
     "Regimes",
+    "Replay",
+    "Retries",
     "RunError",
     "Scenario",
     "ScenarioError",
@@ -123,6 +164,7 @@ __all__ = [
     "Simulation",
     "Space",
     "StoreError",
+    "Surrogate",
     "Window",
     "at",
     "birth",
@@ -131,6 +173,7 @@ __all__ = [
     "count",
     "counted",
     "decision",
+    "decisions",
     "drawn",
     "events",
     "every",

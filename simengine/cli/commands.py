@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from simengine.cli import completing, options
+from simengine.cli.language_options import OF_LANGUAGE
 from simengine.cli.options import whole
 
 RUN_KEYWORDS = (
@@ -25,6 +26,11 @@ def given(context: typer.Context, *names: str) -> dict[str, Any]:
         if source is not None and source.name == "COMMANDLINE":
             found[name] = context.params[name]
     return found
+
+
+def language_given(context: typer.Context) -> dict[str, Any]:
+    """Return the options about language models that were given."""
+    return {name: context.params[name] for name in OF_LANGUAGE if context.params.get(name) is not None}
 
 
 def init(
@@ -115,6 +121,19 @@ def run(
     storage_order: Annotated[
         Literal["auto", "by_id", "by_cell"], typer.Option(help="How agents lie in memory. Never changes the result.")
     ] = "auto",
+    policies: options.Policies = None,
+    share: options.Share = None,
+    backend: options.Backend = None,
+    base_url: options.BaseUrl = None,
+    model: options.Model = None,
+    key_env: options.KeyEnvironment = None,
+    elicitation: options.Elicitation = None,
+    connections: options.Connections = None,
+    budget: options.Budget = None,
+    requests_per_minute: options.RequestsPerMinute = None,
+    tokens_per_minute: options.TokensPerMinute = None,
+    answers_cache: options.AnswersCache = None,
+    most_fallbacks: options.MostFallbacks = None,
     progress: options.Progress = True,
     as_json: options.Json = False,
 ) -> None:
@@ -131,6 +150,7 @@ def run(
       simengine run my_model.py --start long.nc --steps 500 -o longer.nc
       simengine run degroot --start acquaintances=friends.csv
       simengine run schooling --set n_agents=1000000 --set box=700 --shards 4 --address auto
+      simengine run social_learning --policy agents.act=language --backend openai --model my-model --share 0.1
     """
     from simengine.cli.running import Request, perform
 
@@ -144,6 +164,8 @@ def run(
             config=config,
             keywords=keywords,
             as_json=as_json,
+            policies=tuple(policies or ()),
+            language=language_given(context),
         )
     )
 
@@ -163,6 +185,15 @@ def resume(
     shards: options.Shards = None,
     workers: options.Workers = None,
     address: options.Address = None,
+    backend: options.Backend = None,
+    base_url: options.BaseUrl = None,
+    model: options.Model = None,
+    key_env: options.KeyEnvironment = None,
+    connections: options.Connections = None,
+    budget: options.Budget = None,
+    requests_per_minute: options.RequestsPerMinute = None,
+    tokens_per_minute: options.TokensPerMinute = None,
+    answers_cache: options.AnswersCache = None,
     allow_changes: Annotated[
         bool,
         typer.Option(
@@ -180,11 +211,12 @@ def resume(
       simengine resume school.nc
       simengine resume school.nc --shards 4
       simengine resume noise
+      simengine resume herd.nc --backend openai --base-url http://localhost:8000/v1 --model my-model
     """
     from simengine.cli.continuing import resume as finish
 
     keywords = given(context, "threads", "shards", "workers", "address", "allow_changes", "progress")
-    return finish(path, keywords, as_json)
+    return finish(path, keywords, as_json, language_given(context))
 
 
 def rerun(

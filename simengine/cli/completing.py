@@ -104,6 +104,30 @@ def sweeps(ctx: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
         yield str(held), "" if finished else "unfinished"
 
 
+@_quiet
+def decisions(ctx: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
+    """Offer the decisions of the scenario, each to be answered by a language model."""
+    node, classes, _ = _chosen(_scenario(ctx))
+    for name, population, text in _decided(node, classes):
+        yield f"{population}.{name}=language", text
+
+
+@_quiet
+def backends(ctx: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
+    """Offer the kinds of backend."""
+    from simengine.cli.language_options import BACKENDS
+
+    yield from ((name, "") for name in BACKENDS)
+
+
+@_quiet
+def elicitations(ctx: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
+    """Offer the ways of asking."""
+    from simengine.cli.language_options import ELICITATIONS
+
+    yield from ((name, "") for name in ELICITATIONS)
+
+
 def _sweeps(folder: Path) -> Iterator[tuple[Path, bool]]:
     """Give the folders of sweeps in a folder, and whether each has an index, as finished ones have."""
     for said in sorted(folder.glob("*/sweep.json")):
@@ -176,6 +200,11 @@ def installed() -> dict[str, str]:
 
 def _parameters(scenario: str) -> dict[str, tuple[tuple[str, ...], str]]:
     """Return the values to offer and the description of every parameter in the text of a scenario's class."""
+    return _declared(*_chosen(scenario))
+
+
+def _chosen(scenario: str) -> tuple[ast.ClassDef, dict[str, ast.ClassDef], dict[str, ast.expr]]:
+    """Return the text of a scenario's class, of the other classes in its file, and the names that it defines."""
     path, _, wanted = scenario.rpartition(":") if ".py:" in scenario else (scenario, "", "")
     if not path.endswith(".py"):
         module, _, wanted = installed()[path].partition(":")
@@ -190,7 +219,24 @@ def _parameters(scenario: str) -> dict[str, tuple[tuple[str, ...], str]]:
         if isinstance(target, ast.Name)
     }
     chosen = classes[wanted] if wanted else next(iter(classes.values()))
-    return _declared(chosen, classes, aliases)
+    return chosen, classes, aliases
+
+
+def _decided(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> Iterator[tuple[str, str, str]]:
+    """Give the name, the population and the first line of what is said of every decision of a class."""
+    for base in node.bases:
+        if isinstance(base, ast.Name) and base.id in classes:
+            yield from _decided(classes[base.id], classes)
+    for statement in node.body:
+        if not isinstance(statement, ast.FunctionDef):
+            continue
+        for call in statement.decorator_list:
+            if not isinstance(call, ast.Call) or getattr(call.func, "id", getattr(call.func, "attr", "")) != "decision":
+                continue
+            if call.args and isinstance(call.args[0], ast.Attribute):
+                population = call.args[0].value
+                text = (ast.get_docstring(statement) or "").split("\n")[0]
+                yield statement.name, getattr(population, "id", getattr(population, "attr", "")), text
 
 
 def _recorded(path: Path) -> dict[str, tuple[tuple[str, ...], str]]:

@@ -11,6 +11,7 @@ from typing import Any
 import simengine
 from simengine.cli import settings, summary
 from simengine.cli.failures import explained
+from simengine.cli.language_options import calls_of
 from simengine.cli.output import console, paragraph, print_json, table
 from simengine.errors import InputError
 from simengine.runs.continuing import run_path
@@ -34,8 +35,10 @@ class BranchRequest:
     as_json: bool
 
 
-def resume(path: Path, keywords: Mapping[str, Any], as_json: bool) -> int:
+def resume(path: Path, keywords: Mapping[str, Any], as_json: bool, language: Mapping[str, Any]) -> int:
     """Finish a run or a sweep and print its summary; one that is finished is only said to be.
+
+    ``language`` are the options about language models, which are called again with ``backend`` among them.
 
     Returns the exit code, 1 when runs of a sweep failed.
     """
@@ -47,7 +50,8 @@ def resume(path: Path, keywords: Mapping[str, Any], as_json: bool) -> int:
     path = run_path(path)
     was_finished = path.is_file() and not parts_of(path).is_dir()
     with explained(path):
-        dataset = simengine.resume(path, **keywords)
+        calls = calls_of(language, "resume") if language else {}
+        dataset = simengine.resume(path, **keywords, **calls)
     with dataset:
         said = summary.document(scenario_of(path, dataset.attrs), dataset, path, time.perf_counter() - begun)
         steps = decode_attributes(dataset.attrs).get("resumed_at_step")

@@ -12,6 +12,7 @@ from simengine.policies.answers import Policy, labelled
 from simengine.scenario.scenario import Scenario
 
 BACKENDS = ("openai", "transformers", "surrogate")
+ELICITATIONS = ("auto", "label_probabilities", "samples", "percentages", "single", "structured")
 BUDGETED = ("calls", "tokens")
 LANGUAGE, RULE = "language", "rule"
 OF_LANGUAGE = (
@@ -53,7 +54,7 @@ class Reached:
             return Local(self.model)
         from simengine.policies.language.backends.openai import OpenAI
 
-        keyed = {} if self.key_env is None else {"key_env": self.key_env}
+        keyed: dict[str, Any] = {} if self.key_env is None else {"key_env": self.key_env}
         return OpenAI(self.base_url, self.model, **keyed)
 
 
@@ -88,16 +89,23 @@ def policies_of(
 
 def language_of(given: Mapping[str, Any], what: str) -> Any:
     """Return the language policy that the options describe."""
-    from simengine.policies.language.limits import Limits
     from simengine.policies.language.policy import Language
+
+    calls = calls_of(given, what)["calls"]
+    further = {name: given[name] for name in ("elicitation", "most_fallbacks") if given.get(name) is not None}
+    return Language(**calls, **further)
+
+
+def calls_of(given: Mapping[str, Any], what: str) -> dict[str, Any]:
+    """Return how calls are made, as ``calls`` for `simengine.resume`: backend, budget, limits and the like."""
+    from simengine.policies.language.limits import Limits
     from simengine.policies.language.record import Record
     from simengine.policies.language.spending import Budget
 
     reached = Reached(*(given.get(name) for name in ("backend", "base_url", "model", "key_env")))
-    backend = reached.backend_for(what)
-    further: dict[str, Any] = {
-        name: given[name] for name in ("elicitation", "connections", "most_fallbacks") if given.get(name) is not None
-    }
+    further: dict[str, Any] = {"backend": reached.backend_for(what)}
+    if given.get("connections") is not None:
+        further["connections"] = given["connections"]
     if given.get("budget"):
         further["budget"] = Budget(**budget_of(given["budget"]))
     minutely = {
@@ -107,7 +115,7 @@ def language_of(given: Mapping[str, Any], what: str) -> Any:
         further["limits"] = Limits(**minutely)
     if given.get("answers_cache") is not None:
         further["cache"] = Record(Path(given["answers_cache"]))
-    return Language(backend, **further)
+    return {"calls": further}
 
 
 def budget_of(text: str) -> dict[str, int]:

@@ -98,3 +98,148 @@ Address = Annotated[
 Force = Annotated[bool, typer.Option("--force", help="Replace the file, or an unfinished run of its name.")]
 Progress = Annotated[bool, typer.Option("--progress/--no-progress", help="Show a bar in a terminal.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
+
+
+ABOUT_MODELS = "Language models"
+
+
+def fraction(text: str) -> float:
+    """Read a number, which the run checks further."""
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"got {text!r}, allowed is a number") from None
+
+
+Policies = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--policy",
+        metavar="POPULATION[.DECISION]=language",
+        show_default=False,
+        rich_help_panel=ABOUT_MODELS,
+        help="Let a language model answer a decision, or all of a population; repeat it for several.",
+        autocompletion=completing.decisions,
+    ),
+]
+Share = Annotated[
+    float | None,
+    typer.Option(
+        metavar="X",
+        parser=fraction,
+        show_default=False,
+        rich_help_panel=ABOUT_MODELS,
+        help="Of this share of the agents, 0 to 1; the others follow the rule.",
+    ),
+]
+Backend = Annotated[
+    str | None,
+    typer.Option(
+        metavar="openai|transformers|surrogate",
+        show_default=False,
+        rich_help_panel=ABOUT_MODELS,
+        help="A server that speaks OpenAI's chat completions, a model in this process, or an n-gram (not an LLM).",
+        autocompletion=completing.backends,
+    ),
+]
+BaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        show_default=False,
+        rich_help_panel=ABOUT_MODELS,
+        help="The server, http://localhost:8000/v1. By default $OPENAI_BASE_URL.",
+        autocompletion=completing.left_to_the_shell,
+    ),
+]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME|FOLDER",
+        show_default=False,
+        rich_help_panel=ABOUT_MODELS,
+        help="The model's name at the server, or its folder.",
+        autocompletion=completing.left_to_the_shell,
+    ),
+]
+KeyEnvironment = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        show_default=False,
+        rich_help_panel=ABOUT_MODELS,
+        help="The environment variable that holds the key. By default OPENAI_API_KEY. Keys are never written anywhere.",
+        autocompletion=completing.left_to_the_shell,
+    ),
+]
+Elicitation = Annotated[
+    str | None,
+    typer.Option(
+        metavar="METHOD",
+        show_default=False,
+        rich_help_panel=ABOUT_MODELS,
+        help="How answers are asked for: label_probabilities, samples, percentages, single, structured. "
+        "By default what suits decision and backend.",
+        autocompletion=completing.elicitations,
+    ),
+]
+Connections = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        parser=whole,
+        show_default=False,
+        rich_help_panel=ABOUT_MODELS,
+        help="Calls under way at once. Never changes the result. By default 64.",
+    ),
+]
+Budget = Annotated[
+    str | None,
+    typer.Option(
+        metavar="calls=N,tokens=N",
+        show_default=False,
+        rich_help_panel=ABOUT_MODELS,
+        help="Stop before more is spent; simengine resume goes on with a larger budget.",
+        autocompletion=completing.left_to_the_shell,
+    ),
+]
+RequestsPerMinute = Annotated[
+    float | None,
+    typer.Option(
+        metavar="N",
+        parser=fraction,
+        show_default=False,
+        rich_help_panel=ABOUT_MODELS,
+        help="Send no more requests than this.",
+    ),
+]
+TokensPerMinute = Annotated[
+    float | None,
+    typer.Option(
+        metavar="N",
+        parser=fraction,
+        show_default=False,
+        rich_help_panel=ABOUT_MODELS,
+        help="Send and receive no more tokens than this.",
+    ),
+]
+AnswersCache = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        show_default=False,
+        rich_help_panel=ABOUT_MODELS,
+        help="Answers that several runs share: none asks what another one has asked.",
+        autocompletion=completing.left_to_the_shell,
+    ),
+]
+MostFallbacks = Annotated[
+    float | None,
+    typer.Option(
+        metavar="X",
+        parser=fraction,
+        show_default=False,
+        rich_help_panel=ABOUT_MODELS,
+        help="Fail when a larger share of decisions than this had no answer. By default 0.01.",
+    ),
+]

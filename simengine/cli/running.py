@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import simengine
-from simengine.cli import config, settings, summary
+from simengine.cli import config, language_options, settings, summary
 from simengine.cli.failures import explained
 from simengine.errors import InputError
 from simengine.runs import registry
@@ -27,6 +27,8 @@ class Request:
     config: Path | None
     keywords: Mapping[str, Any]
     as_json: bool
+    policies: tuple[str, ...] = ()
+    language: Mapping[str, Any] = field(default_factory=dict)
 
 
 def perform(request: Request) -> None:
@@ -46,6 +48,9 @@ def perform(request: Request) -> None:
     out = Path(keywords.pop("out", None) or f"{label(name)}-{keywords.get('seed', 0)}.nc")
     if interventions:
         keywords["interventions"] = interventions
+    answering = language_options.policies_of(found, request.policies, request.language)
+    if answering:
+        keywords["policies"] = answering
     overriding = {**request.keywords, **({"interventions": ()} if request.interventions else {})}
     with explained(out, found), filed.located(overridden=overriding, alone=bool(filed_parameters) and not given):
         dataset = simengine.run(found, out=out, **keywords, **parameters)

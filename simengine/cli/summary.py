@@ -27,6 +27,11 @@ COMPANIONS = ("_standard_error", "_null_mean", "_null_sd")
 FLAGS = "_flags"
 PARAMETER = "parameter_"
 
+OF_LANGUAGE_MODELS = "language_"
+LANGUAGE_HEADINGS = (
+    "decision", "model", "asked", "situations", "answered", "reused", "repaired", "without answer", "tokens in / out",
+)  # fmt: skip
+
 Document = dict[str, Any]
 
 
@@ -69,6 +74,8 @@ def _document(scenario: type[Scenario], dataset: xarray.Dataset, out: Path, elap
         "shards": attributes.get("shards"),
         "faults": attributes.get("faults") or [],
         "content_hash": attributes["content_hash"],
+        "language": attributes.get("language") or {},
+        "language_calls": attributes.get("language_calls") or {},
         "observables": observables(dataset),
     }
 
@@ -156,11 +163,26 @@ def show(said: Mapping[str, Any], as_json: bool) -> None:
     table(page, "Run", ("", ""), rows)
     right = ("last", "mean of second half")
     doubts = [(name, ", ".join(facts["flags"])) for name, facts in said["observables"].items() if facts["flags"]]
-    listed = [_observable_row(name, facts) for name, facts in said["observables"].items()]
+    listed = [
+        _observable_row(name, facts)
+        for name, facts in said["observables"].items()
+        if not name.startswith(OF_LANGUAGE_MODELS)
+    ]
     table(page, "Observables", ("name", *right, "unit", "long name"), listed, right)
+    if said["language"]:
+        answers = [_language_row(label, facts) for label, listed in said["language"].items() for facts in listed]
+        table(page, "Decisions of language models", LANGUAGE_HEADINGS, answers, LANGUAGE_HEADINGS[2:])
     if doubts:
         table(page, "Reasons to doubt", ("name", "flags at some record"), doubts)
     paragraph(page, f'Open it with: xarray.open_dataset("{said["file"]}")')
+
+
+def _language_row(label: str, facts: Document) -> tuple[str, ...]:
+    made = facts["decisions"]
+    counts = [made[name] for name in ("asked", "contexts", "answered", "reused", "repaired")]
+    tokens = f"{made['input_tokens']:,} / {made['output_tokens']:,}"
+    lost = f"{made['refused'] + made['fallbacks']} ({facts['fallback_share']:.2%})"
+    return label, str(facts["backend"]), *(f"{count:,}" for count in counts), lost, tokens
 
 
 def _fault(fault: Document) -> str:

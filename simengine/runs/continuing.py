@@ -46,6 +46,7 @@ def resume(
     allow_changes: bool = False,
     shards: int | None = None,
     address: str | None = None,
+    calls: Mapping[str, Any] | None = None,
 ) -> xarray.Dataset:
     """Finish a run that was killed, as if nothing had happened: the result has the same ``content_hash``.
 
@@ -59,6 +60,8 @@ def resume(
         Whether to show a progress bar.
     policies
         The policies of the run, where the file does not keep them (a lambda, an object).
+    calls
+        Of a run with language models: the `Language` keywords that say who is called, and how.
     allow_changes
         Whether to go on although versions, the processor or the scenario have changed since; the result is then not
         that of an undisturbed run.
@@ -84,7 +87,7 @@ def resume(
         return _finished(file)
     attributes = {**header.stable, **header.volatile}
     recipe = Recipe.recall(
-        attributes, header.static, policies=policies, where=shown_path(parts), record=record_of(file)
+        attributes, header.static, policies=policies, where=shown_path(parts), record=record_of(file), calls=calls
     )
     bind(recipe.policies, file)
     stride = attributes.get("checkpoint_every")
@@ -172,7 +175,7 @@ def described_changes(changes: Mapping[str, tuple[Any, Any]]) -> str:
 
 
 def recalled(
-    path: Path, scenario: Any = None, policies: Mapping[str, Any] | None = None
+    path: Path, scenario: Any = None, policies: Mapping[str, Any] | None = None, calls: Mapping[str, Any] | None = None
 ) -> tuple[Recipe, dict[str, Any]]:
     """Return the recipe and the decoded attributes of a finished run file."""
     if not path.is_file():
@@ -187,8 +190,9 @@ def recalled(
             str(name): np.asarray(dataset[name].values) for name in dataset.data_vars if str(name).startswith("start_")
         }
     recipe = Recipe.recall(
-        attributes, kept, scenario=scenario, policies=policies, where=shown_path(path), record=record_of(path)
-    )
+        attributes, kept, scenario=scenario, policies=policies, where=shown_path(path), record=record_of(path),
+        calls=calls,
+    )  # fmt: skip
     return recipe, attributes
 
 
@@ -206,6 +210,7 @@ def branch(
     checkpoint_every: int | None = None,
     shards: int | None = None,
     address: str | None = None,
+    calls: Mapping[str, Any] | None = None,
     **changes: Any,
 ) -> xarray.Dataset:
     """Let a run take another course from a step on, with the same random numbers: a paired counterfactual.
@@ -230,6 +235,9 @@ def branch(
         As in `run`.
     policies
         The policies of the run, where the file does not keep them.
+    calls
+        Of a run with language models, for what its record does not hold: the `Language` keywords that say who is
+        called, and how (``backend``, ...). The record's answers are used first.
     **changes
         New values of the scenario's parameters.
 
@@ -244,7 +252,7 @@ def branch(
         checkpoint_every = whole_number("checkpoint_every", checkpoint_every, 1)
         if out is None:
             raise InputError("checkpoint_every: checkpoints lie beside a file; give out=")
-    recipe, attributes = recalled(file, None, policies)
+    recipe, attributes = recalled(file, None, policies, calls)
     stopped = int(attributes["stopped_at"])
     at = whole_number("at", at, 0, stopped)
     if at == stopped and attributes["stop_reason"] != "steps":

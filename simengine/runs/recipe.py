@@ -99,12 +99,12 @@ class Recipe:
     def recall(
         cls, attributes: Mapping[str, Any], variables: Mapping[str, NDArray[Any]], *,
         scenario: Any = None, policies: Mapping[str, Any] | None = None, where: str = "the file",
-        record: Path | None = None,
+        record: Path | None = None, calls: Mapping[str, Any] | None = None,
     ) -> Recipe:  # fmt: skip
         """Return the recipe that a file's decoded attributes and start variables describe.
 
         ``scenario`` and ``policies`` take the place of what the file says of them. Language models are not called
-        again: what they answered stands in ``record``, the file of the run's calls.
+        again: what they answered stands in ``record``, the file of the run's calls; or ``calls`` says who is called.
 
         Raises
         ------
@@ -117,7 +117,7 @@ class Recipe:
             found = registry.find(scenario) if scenario is not None else recall_scenario(attributes, where)
             instance = _instance(found, attributes)
             remembered = attributes["policies"] or {}
-            answering = policies if policies is not None else recall_policies(remembered, where, record)
+            answering = policies if policies is not None else recall_policies(remembered, where, record, calls)
             interventions = [recall_intervention(item, where) for item in attributes["interventions"] or []]
             return cls(
                 instance, int(attributes["seed"]), int(attributes["steps"]), int(attributes["every"]),
@@ -261,24 +261,35 @@ def describe_policies(policies: Mapping[str, tuple[Policy, ...]]) -> dict[str, A
 
 
 def recall_policies(
-    described: Mapping[str, Any], where: str, record: Path | None = None
+    described: Mapping[str, Any], where: str, record: Path | None = None, calls: Mapping[str, Any] | None = None
 ) -> dict[str, tuple[Policy, ...]]:
-    """Return the policies that a file keeps; language models answer from the record of their calls."""
+    """Return the policies that a file keeps.
+
+    Language models answer from the record of their calls; one that answered several decisions is one again.
+    """
+    shared: dict[str, Any] = {}
+
+    def recalled(answer: Mapping[str, Any], decision: str) -> Any:
+        said = repr(sorted(answer.items()))
+        if answer.get("kind") != "language":
+            return _recall_answer(answer, decision, where)
+        if said not in shared:
+            from simengine.policies.language.policy import Language
+
+            shared[said] = Language.recall(answer, record, where, calls)
+        return shared[said]
+
     return {
-        name: tuple(Policy(_recall_answer(p["answer"], name, where, record), p["share"], p["ids"]) for p in listed)
+        name: tuple(Policy(recalled(p["answer"], name), p["share"], p["ids"]) for p in listed)
         for name, listed in described.items()
     }
 
 
-def _recall_answer(described: Mapping[str, Any], decision: str, where: str, record: Path | None) -> Any:
+def _recall_answer(described: Mapping[str, Any], decision: str, where: str) -> Any:
     again = "give it again: policies="
     kind = described.get("kind")
     if kind is None:
         return recall_function(described, where, again)
-    if kind == "language":
-        from simengine.policies.language.policy import Language
-
-        return Language.recall(described, record, where)
     raise InputError(f"{where} does not keep the {kind} policy of {decision} ({described.get('name', kind)}); {again}")
 
 

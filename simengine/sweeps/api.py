@@ -189,6 +189,7 @@ def resume(
     scenario: Any = None,
     design: Any = None,
     allow_changes: bool = False,
+    calls: Mapping[str, Any] | None = None,
 ) -> xarray.Dataset:
     """Finish a run or a sweep that was interrupted or killed, as if nothing had happened.
 
@@ -200,6 +201,9 @@ def resume(
         The ``out`` of `run` or `sweep`: unfinished, or finished, which is then just opened.
     threads, shards, policies
         Of a run: as in `run`; policies where the file does not keep them (a lambda, an object).
+    calls
+        Of a run with language models: the `Language` keywords that say who is called, and how (``backend``, ``budget``,
+        ``limits``, ``connections``, ...). By default only the record beside the file answers.
     workers, scenario, design
         Of a sweep: as in `sweep`; scenario and design where the folder does not keep them.
     address
@@ -217,7 +221,7 @@ def resume(
     RunError, StoreError
         As for `run` and `sweep`.
     """
-    of_run = {"threads": threads, "shards": shards, "policies": policies}
+    of_run = {"threads": threads, "shards": shards, "policies": policies, "calls": calls}
     of_sweep = {"workers": workers, "scenario": scenario, "design": design}
     is_one = isinstance(path, str | Path) and bool(str(path)) and _holds_sweep(Path(path))
     for name, value in (of_run if is_one else of_sweep).items():
@@ -233,7 +237,7 @@ def resume(
         )  # fmt: skip
     return continuing.resume(
         path, threads=threads, progress=progress, policies=policies, allow_changes=allow_changes, shards=shards,
-        address=address,
+        address=address, calls=calls,
     )  # fmt: skip
 
 

@@ -238,8 +238,9 @@ def _blocks(occasions: int, block: int) -> Rows:
 
 def _shifted(choices: Floats, random: np.random.Generator) -> Floats:
     agents, occasions, _ = choices.shape
-    shift = random.integers(occasions, size=(agents, 1))
-    places = (np.arange(occasions) + shift) % occasions
+    # All different, as far as there are: copies shifted alike are copies still.
+    shift = np.resize(random.permutation(occasions), agents)
+    places = (np.arange(occasions) + shift[:, None]) % occasions
     found: Floats = choices[np.arange(agents)[:, None], places]
     return found
 

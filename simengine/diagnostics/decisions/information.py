@@ -23,13 +23,24 @@ from numpy.typing import NDArray
 
 from simengine.diagnostics import checks
 from simengine.diagnostics.counts.intervals import root_interval
-from simengine.diagnostics.decisions.rows import FEWEST, Floats, Groups, Rows, clustered_sum, column, groups, shares
+from simengine.diagnostics.decisions.rows import (
+    FEWEST,
+    Floats,
+    Groups,
+    Rows,
+    clustered_sum,
+    column,
+    groups,
+    shares,
+    weighted,
+)
 from simengine.diagnostics.estimate import Estimate, checked_unit, flagged
 from simengine.diagnostics.samples import is_discrete
 from simengine.errors import InputError
 
 FEWEST_ROWS = 60
 MOST_FREEDOM = 0.1
+_MOST_CELLS = 1 << 18
 
 
 def decision_information(
@@ -75,10 +86,10 @@ def decision_information(
     if agent is not None:
         null = "decisions that do not heed it (agents exchanged)"
         sets = _exchangeable_agents(agents, condition)
-    plug_in, local, entropy = _information(rows, topic.of_row, condition)
+    plug_in, local, entropy = _information(rows, topic, condition)
     random = np.random.Generator(np.random.Philox(seed))
     drawn = np.array([
-        _information(rows, _exchanged(topic.of_row, sets, random), condition)[0] for _ in range(shuffles)
+        entropy + _told(rows, _exchanged(topic.of_row, sets, random), topic.count, condition) for _ in range(shuffles)
     ])  # fmt: skip
     bias, spread = float(drawn.mean()), float(drawn.std(ddof=1))
     # Two of the same kind are equal up to rounding.
@@ -115,16 +126,40 @@ def _labels(values: Any, data: Any, word: str, n: int) -> Groups:
     return groups(array, None, word, n)
 
 
-def _information(rows: Floats, topic: Rows, condition: Groups) -> tuple[float, Floats, float]:
+def _information(rows: Floats, topic: Groups, condition: Groups) -> tuple[float, Floats, float]:
     """Return I(action; topic | condition), what each row tells, and H(action | condition), plug-in, in nats."""
-    keys, cell = np.unique(condition.of_row * (int(topic.max()) + 1) + topic, return_inverse=True)
-    both = Groups(cell.reshape(-1), keys)
-    joint, alone = both.sums(rows), condition.sums(rows)
-    inner = np.log(np.where(joint > 0.0, joint, 1.0) / np.bincount(both.of_row, minlength=both.count)[:, None])
-    size = np.maximum(np.bincount(condition.of_row, minlength=condition.count), 1)
-    outer = np.log(np.where(alone > 0.0, alone, 1.0) / size[:, None])
-    local = (rows * (inner[both.of_row] - outer[condition.of_row])).sum(axis=1)
-    return float(local.mean()), local, -float((alone * outer).sum()) / len(rows)
+    cell, count = _cells(topic.of_row, topic.count, condition)
+    inner = _logarithms(_sums(rows, cell, count), cell)
+    outer = _logarithms(_sums(rows, condition.of_row, condition.count), condition.of_row)
+    local: Floats = (rows * (inner[cell] - outer[condition.of_row])).sum(axis=1)
+    return float(local.mean()), local, -float((rows * outer[condition.of_row]).sum()) / len(rows)
+
+
+def _cells(topic: Rows, topics: int, condition: Groups) -> tuple[Rows, int]:
+    """Return a number for each pair of topic and condition, and how many numbers there are."""
+    keys = condition.of_row * topics + topic
+    if topics * condition.count <= _MOST_CELLS:
+        return keys, topics * condition.count
+    kept, cell = np.unique(keys, return_inverse=True)
+    return cell.reshape(-1), kept.size
+
+
+def _logarithms(sums: Floats, cell: Rows) -> Floats:
+    """Return the logarithms of the mean distribution of each cell, 0 where there is nothing."""
+    sizes = np.maximum(np.bincount(cell, minlength=len(sums)), 1)[:, None]
+    found: Floats = np.log(np.where(sums > 0.0, sums / sizes, 1.0))
+    return found
+
+
+def _sums(rows: Floats, cell: Rows, count: int) -> Floats:
+    return np.stack([weighted(cell, rows[:, k], count) for k in range(rows.shape[1])], axis=1)
+
+
+def _told(rows: Floats, topic: Rows, topics: int, condition: Groups) -> float:
+    """Return -H(action | topic, condition), plug-in."""
+    cell, count = _cells(topic, topics, condition)
+    sums = _sums(rows, cell, count)
+    return float((sums * _logarithms(sums, cell)).sum()) / len(rows)
 
 
 def _exchangeable(strata: Rows) -> list[NDArray[np.intp]]:

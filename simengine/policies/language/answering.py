@@ -34,21 +34,25 @@ class UnderWay:
     input_tokens: int = 0
     output_tokens: int = 0
 
+    def _by_agent(self, rows: Array) -> Array:
+        found: Array = rows[self.question.of_agent]
+        return found
+
     def provenance(self) -> Array:
         """Where each agent's action came from (`Provenance`)."""
         statuses = [
             Provenance.REUSED if row.status == Provenance.ANSWERED and not fresh else row.status
             for row, fresh in zip(self.rows, self.fresh, strict=True)
         ]
-        return np.array(statuses, np.int64)[self.question.of_agent]
+        return self._by_agent(np.array(statuses, np.int64))
 
     def entropies(self) -> Array:
         """Of each agent's action distribution, in bits; nan where there is none."""
-        return np.array([row.entropy_bits for row in self.rows])[self.question.of_agent]
+        return self._by_agent(np.array([row.entropy_bits for row in self.rows]))
 
     def coverages(self) -> Array:
         """The probability on the options before normalising, for each agent; nan where it is not known."""
-        return np.array([row.coverage for row in self.rows])[self.question.of_agent]
+        return self._by_agent(np.array([row.coverage for row in self.rows]))
 
     def probabilities(self) -> Array | None:
         """The distributions that the model gave, (agents, options), nan where none; None if it gave none at all."""
@@ -56,8 +60,9 @@ class UnderWay:
         if not number or all(row.probabilities is None for row in self.rows):
             return None
         missing = (np.nan,) * number
-        table = np.array([missing if row.probabilities is None else row.probabilities for row in self.rows])
-        return table[self.question.of_agent]
+        return self._by_agent(
+            np.array([missing if row.probabilities is None else row.probabilities for row in self.rows])
+        )
 
     def reasons(self) -> list[str]:
         """Why rows have no answer."""
@@ -99,11 +104,12 @@ def actions_of(under: UnderWay, asked: Asked, fallback: str | float) -> tuple[Ar
     """Return one distribution (agents, options) or one value for each agent, and texts behind values by digest."""
     options, of_agent = under.question.options, under.question.of_agent
     missing = np.array([row.status in {Provenance.REFUSED, Provenance.FALLBACK} for row in under.rows])[of_agent]
-    standing_in = fallback_actions(fallback, asked, under.question.labels)
+    standing_in = fallback_actions(fallback, asked, under.question.labels) if missing.any() else None
     if options:
         identity = np.eye(len(options))
         table = np.array([_distribution(row, identity) for row in under.rows])[of_agent]
-        table[missing] = identity[standing_in[missing].astype(np.int64)]
+        if standing_in is not None:
+            table[missing] = identity[standing_in[missing].astype(np.int64)]
         return table, {}
     texts: dict[int, str] = {}
     values: list[float | int] = []
@@ -115,7 +121,7 @@ def actions_of(under: UnderWay, asked: Asked, fallback: str | float) -> tuple[Ar
             values.append(0 if row.value is None else row.value)
     # Digests need all their bits: no float may come between.
     found = np.array(values, np.int64 if under.prompt.words else None)[of_agent]
-    if missing.any():
+    if standing_in is not None:
         found = np.where(missing, standing_in, found)
     return found, texts
 
@@ -123,7 +129,8 @@ def actions_of(under: UnderWay, asked: Asked, fallback: str | float) -> tuple[Ar
 def _distribution(row: Answered, identity: Array) -> Array:
     if row.probabilities is not None:
         return np.asarray(row.probabilities)
-    return identity[0 if row.value is None else int(row.value)]
+    chosen: Array = identity[0 if row.value is None else int(row.value)]
+    return chosen
 
 
 def fallback_actions(fallback: str | float, asked: Asked, labels: Sequence[str]) -> Array:
@@ -131,16 +138,14 @@ def fallback_actions(fallback: str | float, asked: Asked, labels: Sequence[str])
     if fallback == "rule":
         return np.asarray(asked.rule)
     if fallback == "fail":
-        raise RunError(
-            f"{asked.decision} at step {asked.step}: a language model gave no answer, and fallback is 'fail'"
-        )
+        where = f"{asked.decision} at step {asked.step}"
+        raise RunError(f"{where}: a language model gave no answer, and fallback is 'fail'")
     if isinstance(fallback, str):
         known = {name: number for names in (asked.options, labels) for number, name in enumerate(names)}
         if fallback not in known:
             choices = ["rule", "fail", *asked.options]
-            raise InputError(
-                f"fallback of {asked.decision}: {fallback!r} is none of {', '.join(choices)}{nearest(fallback, choices)}"
-            )
+            listed = f"{', '.join(choices)}{nearest(fallback, choices)}"
+            raise InputError(f"fallback of {asked.decision}: {fallback!r} is none of {listed}")
         return np.full(len(asked.ids), known[fallback])
     return np.full(len(asked.ids), fallback)
 

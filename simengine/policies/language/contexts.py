@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from simengine.errors import InputError, nearest
 from simengine.policies.language.calls import Message
 from simengine.policies.language.prompts import Prompt, Template, template, written
+from simengine.policies.language.reading import encodable
 from simengine.scenario.parameters import shown
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ _LEFT, _RIGHT = "\u2039", "\u203a"
 _NEUTRAL = {ord(letter): _LEFT for letter in "<\u226e\ufe64\uff1c"} | {
     ord(letter): _RIGHT for letter in ">\u226f\ufe65\uff1e"
 }
-_NEUTRAL |= dict.fromkeys((code for code in [*range(32), *range(127, 160)] if chr(code) not in "\n\t"), "")
+_NEUTRAL |= dict.fromkeys((code for code in [*range(32)] if chr(code) not in "\n\t"), "")
 _MIX = np.uint64(0xD6E8FEB86659FD93)
 _SHIFT = np.uint64(32)
 _SEED = np.uint64(0x9E3779B97F4A7C15)
@@ -147,7 +148,7 @@ def guarded_columns(prompt: Prompt) -> frozenset[str]:
 
 def fenced(name: str, text: str) -> str:
     """Return a text between tags called ``name``; there is no angle bracket in it with which to close them."""
-    return f"<{name}>{text.translate(_NEUTRAL)}</{name}>"
+    return f"<{name}>{encodable(text).translate(_NEUTRAL)}</{name}>"
 
 
 def guard(names: Sequence[str]) -> str:

@@ -25,7 +25,7 @@ import numpy as np
 from simengine.errors import InputError, nearest
 from simengine.policies.language.calls import Capabilities, Failure, Reply, Request
 from simengine.policies.language.contexts import Contexts
-from simengine.policies.language.prompts import Prompt, canonical
+from simengine.policies.language.prompts import Prompt, canonical, model_schema
 from simengine.policies.language.questions import (
     SAMPLES,
     Again,
@@ -217,7 +217,7 @@ class Structured(Elicitation):
     def schema(self, question: Question) -> str:
         """Return the JSON schema of the answer as canonical JSON."""
         if question.prompt.answer is not None:
-            return model_schema(question.prompt.answer)
+            return closed_schema(question.prompt.answer)
         return value_schema(question.kind, *question.bounds)
 
     def _read_reply(self, question: Question, request: Request, reply: Reply) -> Any:
@@ -344,14 +344,16 @@ def taken(question: Question, found: Any) -> Any:
 
 def object_schema(properties: Mapping[str, Any]) -> str:
     """Return the JSON schema of an object with these properties and no others."""
-    return canonical(
-        {
-            "type": "object",
-            "properties": dict(properties),
-            "required": list(properties),
-            "additionalProperties": False,
-        }
-    )
+    schema = {
+        "type": "object",
+        "properties": dict(properties),
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+    return canonical(schema, ordered=True)
+
+
+closed_schema = lru_cache(maxsize=256)(model_schema)
 
 
 @lru_cache(maxsize=256)
@@ -362,23 +364,6 @@ def value_schema(kind: ValueKind, low: float | None, high: float | None) -> str:
         bounds = (("minimum", low), ("maximum", high))
         held |= {name: bound for name, bound in bounds if bound is not None and math.isfinite(bound)}
     return object_schema({"answer": held})
-
-
-@lru_cache(maxsize=256)
-def model_schema(model: Any) -> str:
-    """Return the JSON schema of a pydantic model, closed to other properties, as canonical JSON."""
-    return canonical(_closed(model.model_json_schema()))
-
-
-def _closed(schema: Any) -> Any:
-    if isinstance(schema, list):
-        return [_closed(one) for one in schema]
-    if not isinstance(schema, dict):
-        return schema
-    found = {name: _closed(one) for name, one in schema.items()}
-    if found.get("type") == "object" and "properties" in found:
-        found.setdefault("additionalProperties", False)
-    return found
 
 
 def entropy_bits(probabilities: Sequence[float]) -> float:

@@ -60,14 +60,19 @@ class Entry:
         tail = (self.attempts, self.latency, self.date)
         answer = self.answer
         if isinstance(answer, Failure):
-            message = redact(answer.message) if redact else answer.message
+            message = _storable(redact(answer.message) if redact else answer.message)
             return (*head, answer.kind, message, b"", "", answer.status, 0, 0, 0, 0, 1, *tail, "", "")
-        text = redact(answer.text) if redact else answer.text
+        text = _storable(redact(answer.text) if redact else answer.text)
         known = answer.log_probabilities
         packed = struct.pack(f"<{len(known)}d", *known) if known else b""
         used = answer.usage
         tokens = (used.input, used.cached_input, used.output, used.reasoning, int(used.known))
         return (*head, "reply", text, packed, answer.finish, None, *tokens, *tail, answer.model, answer.fingerprint)
+
+
+def _storable(text: str) -> str:
+    """The text without halves of characters, which servers may send in JSON and no file can hold."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def entry_of(row: tuple[Any, ...]) -> Entry:

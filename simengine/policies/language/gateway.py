@@ -1,8 +1,8 @@
 """Everything between a decision and a backend: one way for all calls of a run.
 
 In this order: requests with equal keys become one call; what the record or a shared cache knows is not sent; the budget
-is asked for the rest; limits, retries, breaker and hedge stand around the backend (`language.dispatch`); an answer is in
-the record before anybody sees it. Answers come back in the order of requests, so that neither the number of connections
+is asked for the rest; limits, retries, breaker and hedge stand around the backend (`Dispatcher`); an answer is in the
+record before anybody sees it. Answers come back in the order of requests, so that neither the number of connections
 nor the order of arrival can show in a result.
 """
 

@@ -30,8 +30,9 @@ def nearest_line(record: Record, request: Request, model: str) -> str:
 
     def apart(row: tuple[Any, ...]) -> int:
         stored = json.loads(row[3]) if row[3] else {}
-        differing = sum(stored.get(name) != wanted[name] for name in parts)
-        return differing + 4 * (row[0] != model) + 2 * (len(stored.get("messages", ())) != len(wanted["messages"]))
+        differing = sum(bool(stored.get(name) != wanted[name]) for name in parts)
+        other_length = len(stored.get("messages", ())) != len(wanted["messages"])
+        return differing + 4 * int(row[0] != model) + 2 * int(other_length)
 
     rows.sort(key=apart)
     best: tuple[float, list[str], tuple[Any, ...]] | None = None

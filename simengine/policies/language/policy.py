@@ -1,9 +1,9 @@
 """``Language``: a language model as the policy of a decision.
 
 At a decision agents are sorted into contexts, the distinct situations among them; a method of asking (`elicitation`)
-turns contexts into requests; the gateway gets answers, from the record where they are known; and each agent's action is
-drawn by the engine from the distribution of its context, with the agent's own keyed draw. So the result is a function of
-scenario, parameters, seed and the record of calls: connections, order of arrival and shards do not show in it.
+turns contexts into requests; the gateway gets answers, from the record where they are known; and each agent's action
+is drawn by the engine from the distribution of its context, with the agent's own keyed draw. So the result is a
+function of scenario, parameters, seed and the record of calls: connections, order of arrival and shards do not show.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from simengine.policies.language.answering import UnderWay, actions_of, read_row
 from simengine.policies.language.calls import Backend
 from simengine.policies.language.contexts import contexts_of, digest_of
 from simengine.policies.language.elicitation import method_of, question_of
-from simengine.policies.language.gateway import Gateway
+from simengine.policies.language.gateway import Gateway, Outcome
 from simengine.policies.language.limits import Limits
 from simengine.policies.language.memory import Memory
 from simengine.policies.language.personas import Personas, personas_of
@@ -41,8 +41,8 @@ Array = NDArray[Any]
 
 MOST_FALLBACKS = 0.01
 CHOICES = (
-    "simengine.OpenAI(base_url, model) for any server that speaks OpenAI's chat completions, simengine.Local(folder) for "
-    "transformers in this process, simengine.Surrogate() (an n-gram model, not an LLM), simengine.Function(answer)"
+    "simengine.OpenAI(base_url, model) for any server that speaks OpenAI's chat completions, simengine.Local(folder) "
+    "for transformers in this process, simengine.Surrogate() (an n-gram model, not an LLM), simengine.Function(answer)"
 )
 
 
@@ -164,8 +164,12 @@ class Language:
 
     def finish(self, begun: UnderWay, asked: Asked) -> Any:
         """Wait for the answers, and return a distribution or a value for each agent."""
-        where = {"step": asked.step, "label": asked.decision, "deadline": begun.prompt.deadline}
-        read_rows(begun, begun.pending.result(), lambda requests: self.gateway.submit(requests, **where).result())
+
+        def ask_again(requests: Sequence[Any]) -> list[Outcome]:
+            deadline = begun.prompt.deadline
+            return self.gateway.submit(requests, step=asked.step, label=asked.decision, deadline=deadline).result()
+
+        read_rows(begun, begun.pending.result(), ask_again)
         fallback = begun.prompt.fallback if self.fallback is None else self.fallback
         actions, texts = actions_of(begun, asked, fallback)
         if texts:
@@ -190,10 +194,10 @@ class Language:
         lost = sum(found.unanswered for found in self._tallies.values())
         if lost > 1 and lost > self.most_fallbacks * number:
             reasons = begun.reasons()
+            last = f"; the last: {reasons[-1]}" if reasons else ""
             raise RunError(
                 f"{asked.decision} at step {asked.step}: {lost} of {number} decisions of language models had no answer "
-                f"(more than most_fallbacks={self.most_fallbacks:g})"
-                + (f"; the last: {reasons[-1]}" if reasons else "")
+                f"(more than most_fallbacks={self.most_fallbacks:g}){last}"
             )
 
     def _keep(self, begun: UnderWay, asked: Asked, actions: Array, latest: Mapping[str, Array]) -> None:
@@ -334,22 +338,37 @@ class Language:
         }
 
     @classmethod
-    def recall(cls, described: Mapping[str, Any], record: Path | None, where: str) -> Language:
-        """Return what `describe` described, answering from a record; ``InputError`` where that cannot be."""
+    def recall(
+        cls, described: Mapping[str, Any], record: Path | None, where: str, calls: Mapping[str, Any] | None = None
+    ) -> Language:
+        """Return what `describe` described; ``InputError`` where that cannot be.
+
+        It answers from ``record``, or calls whom ``calls`` names where nothing is recorded.
+        """
         from simengine.policies.language.backends.replay import Replay
 
         again = "give the policy again: policies="
         if described.get("own_prompt"):
             raise InputError(f"{where} does not keep the prompt that its language model was given; {again}")
-        if record is None or not record.is_file():
+        calls = dict(calls or {})
+        backend = calls.pop("backend", None)
+        recorded = record is not None and record.is_file()
+        if backend is not None and backend.capabilities().model != described["model"]:
+            model = backend.capabilities().model
+            raise InputError(f"{where}: its language model is {described['model']}, and the backend is {model}")
+        if backend is None and not recorded:
             raise InputError(
-                f"{where}: its language model answers from the record of its calls, and {shown(record)} is missing; {again}"
+                f"{where}: its language model answers from the record of its calls, and {shown(record)} is missing; "
+                f"{again}"
             )
         personas, memory = described.get("personas"), described.get("memory")
         if personas is not None and personas.get("not_kept"):
             raise InputError(f"{where} does not keep the function that deals out personas; {again}")
+        if recorded and backend is not None:
+            calls.setdefault("cache", Record.at(str(record)))
         return cls(
-            Replay(Record.at(record), described["model"]),
+            Replay(Record.at(str(record)), described["model"]) if backend is None else backend,
+            **calls,
             personas=None if personas is None else Personas.recall(personas),
             memory=None if memory is None else Memory(**memory),
             **{name: described[name] for name in RECALLED},

@@ -117,7 +117,7 @@ class Prompt:
             "system": self.system,
             "question": self.question,
             "labels": list(self.labels),
-            "schema": None if self.answer is None else self.answer.model_json_schema(),  # type: ignore[attr-defined]
+            "schema": None if self.answer is None else model_schema(self.answer),
             "words": self.words,
             "texts": list(self.texts),
             "digits": dict(self.digits),
@@ -174,9 +174,28 @@ class Prompt:
             raise InputError(f"prompt: deadline is a number of seconds above 0, not {shown(self.deadline)}")
 
 
-def canonical(content: Any) -> str:
-    """Return plain values as JSON in the one way that digests and keys are made of."""
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+def canonical(content: Any, *, ordered: bool = False) -> str:
+    """Return plain values as JSON in one way, with names sorted, or ``ordered`` as they are.
+
+    The order of a schema's properties is that in which models answer, so it is kept.
+    """
+    return json.dumps(content, sort_keys=not ordered, separators=(",", ":"), ensure_ascii=False)
+
+
+def model_schema(model: Any) -> str:
+    """Return the JSON schema of a pydantic model, closed to other properties, as canonical JSON."""
+    return canonical(_closed(model.model_json_schema()), ordered=True)
+
+
+def _closed(schema: Any) -> Any:
+    if isinstance(schema, list):
+        return [_closed(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {name: _closed(one) for name, one in schema.items()}
+    if found.get("type") == "object" and "properties" in found:
+        found.setdefault("additionalProperties", False)
+    return found
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from simengine.errors import InputError
 from simengine.policies.language.calls import Failure, Message, Reply, Request
 from simengine.policies.language.prompts import Prompt
-from simengine.policies.language.reading import Provenance, Unreadable, ValueKind
+from simengine.policies.language.reading import Provenance, Unreadable, ValueKind, encodable
 from simengine.scenario.parameters import shown
 
 FEW_OPTIONS, ORDERS, SAMPLES = 3, 2, 8
@@ -226,8 +226,8 @@ def extended(messages: tuple[Message, ...], text: str) -> tuple[Message, ...]:
 
 def asked_again(request: Request, outcome: Reply | Failure, reason: str, asks: str) -> Request:
     """Return a request that shows the model what it answered, and what is wrong with it."""
-    text = f"Your answer cannot be used: {' '.join(reason.split())[:LONGEST_REASON]}.\n\n{asks}"
-    quoted = outcome.text.strip()[:LONGEST_QUOTED] if isinstance(outcome, Reply) else ""
+    text = f"Your answer cannot be used: {encodable(' '.join(reason.split())[:LONGEST_REASON])}.\n\n{asks}"
+    quoted = encodable(outcome.text.strip()[:LONGEST_QUOTED]) if isinstance(outcome, Reply) else ""
     # An empty message is refused by some servers, and so are two in a row of the same role.
     before = (*request.messages, Message("assistant", quoted)) if quoted else request.messages
     return replace(

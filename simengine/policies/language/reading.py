@@ -58,10 +58,16 @@ class Unreadable:
 
 def spoken(text: str) -> str:
     """Return a text without what a model thought aloud before it, in a block <think>...</think>."""
+    text = encodable(text)
     _, closed, rest = text.rpartition("</think>")
     if closed:
         return rest.strip()
     return "" if text.lstrip().startswith("<think>") else text.strip()
+
+
+def encodable(text: str) -> str:
+    """Return a text with question marks for halves of characters, which JSON can hold and UTF-8 cannot."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def option_of(text: str, labels: Sequence[str]) -> int | None:

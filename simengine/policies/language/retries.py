@@ -1,10 +1,10 @@
 """When a call that failed is sent again: back-off with full jitter, a retry budget, and a breaker.
 
 Three kinds of trouble are told apart. A *rejection* (429) says that the server is well and busy: it is repeated when
-the limiter lets it, and does not count as a retry. An *isolated* failure (a reset, a 500, no answer in time) is repeated
-a few times, and all repetitions together stay a small share of the calls, so that they cannot multiply a server's load.
-When most calls fail, the *breaker* opens: nobody sends, one call after another probes whether the server is back, and no
-call is given up for an outage that is not its own.
+the limiter lets it, and does not count as a retry. An *isolated* failure (a reset, a 500, no answer in time) is
+repeated a few times, and all repetitions together stay a small share of the calls, so that they cannot multiply a
+server's load. When most calls fail, the *breaker* opens: nobody sends, one call after another probes whether the server
+is back, and no call is given up for an outage that is not its own.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ class Ledger:
 
     def as_dict(self) -> dict[str, dict[str, int]]:
         """Plain numbers by label, labels in order."""
-        return {label: asdict(self.labels[label]) for label in sorted(tuple(self.labels))}
+        return {label: asdict(spent) for label, spent in sorted(self.labels.copy().items())}
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,10 @@ class Key:
             return ""
         return _VARIABLE.sub(lambda match: os.environ[match[1]], self.template)
 
+    def words(self) -> list[str]:
+        """Return all that must not be shown: the secret, and the values of its variables."""
+        return [self.reveal(), *(os.environ.get(name, "") for name in self.variables())]
+
     def variables(self) -> list[str]:
         """Return the names of the environment variables that it is read from."""
         return _VARIABLE.findall(self.template)
@@ -63,21 +67,30 @@ def looks_secret(name: str) -> bool:
     return _LOOKS_SECRET.search(name) is not None
 
 
-def held(headers: Mapping[str, str]) -> dict[str, Key | str]:
-    """Return headers with every value that is a secret, or names a variable, as a `Key`."""
-    found: dict[str, Key | str] = {}
-    for name, value in headers.items():
-        if _VARIABLE.search(value):
-            found[name] = Key(template=value)
-        else:
-            found[name] = Key(value) if looks_secret(name) else value
-    return found
+class Open(Key):
+    """A header's value that is no secret, and travels."""
+
+    __slots__ = ()
+
+    def words(self) -> list[str]:
+        """Return nothing: it may be shown."""
+        return []
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Open, (self.reveal(),)
 
 
-def without_secrets(text: str, secrets: Iterable[str]) -> str:
+def held(headers: Mapping[str, str]) -> dict[str, Key]:
+    """Return headers with every value that is a secret, or names a variable, hidden."""
+    return {
+        name: Key(template=value) if _VARIABLE.search(value) else Key(value) if looks_secret(name) else Open(value)
+        for name, value in headers.items()
+    }
+
+
+def without_secrets(text: str, keys: Iterable[Key]) -> str:
     """Return ``text`` with the known secrets, and what is written like one, blacked out."""
-    for secret in secrets:
-        for word in (secret, secret.removeprefix("Bearer ")):
-            if len(word) >= 4:
-                text = text.replace(word, SHOWN)
+    for word in sorted({word for key in keys for word in key.words()}, key=len, reverse=True):
+        if len(word) >= 4:
+            text = text.replace(word, SHOWN)
     return _WRITTEN.sub(SHOWN, text)

@@ -19,6 +19,16 @@ def paths(written: Sequence[Sequence[Tokens]]) -> list[Tokens]:
     return [path for path in known if not any(begins(path, other) for other in known)]
 
 
+def readings(written: Sequence[Sequence[Tokens]], needed: Sequence[Tokens]) -> dict[Tokens, list[tuple[Tokens, int]]]:
+    """Return what is read from each path: tokens and what stands before them, each from the first path that has it."""
+    found: dict[Tokens, list[tuple[Tokens, int]]] = {path: [] for path in needed}
+    pairs = ((path[:n], path[n]) for label in written for path in label for n in range(len(path)))
+    for before, token in dict.fromkeys(pairs):
+        first = next(path for path in needed if path[: len(before)] == before)
+        found[first].append((before, token))
+    return found
+
+
 def summed(written: Sequence[Sequence[Tokens]], raw: Mapping[Tokens, float]) -> tuple[float, ...]:
     """Return the log-probability of each label from those of its spellings; a beginning has what longer ones leave."""
     return tuple(logarithm_of_sum([_left(path, raw) for path in spelled]) for spelled in written)

@@ -54,8 +54,6 @@ class Loaded:
 
     def __init__(self, model: Any, tokenizer: Any, device: str, template: Mapping[str, Any]) -> None:
         self.model, self.tokenizer, self.device, self.template = model.to(device), tokenizer, device, dict(template)
-        if hasattr(model, "set_attn_implementation"):
-            model.set_attn_implementation("eager")
         settle(model)
         self.title = type(model).__name__
         self.weights = weights_digest(model.state_dict())
@@ -127,7 +125,7 @@ class Loaded:
         return found
 
     def decoded(self, rows: Sequence[Row], requests: Sequence[Request], size: int) -> list[tuple[list[int], str]]:
-        """Return the tokens that the model says to each, without the last one that ends it, and why it ended."""
+        """Return the tokens that the model says to each, without the one that ends it, and why it ended."""
         draws = [KeyedDraws(request.key(self.name)) for request in requests]
         said: list[list[int]] = [[] for _ in rows]
         finish = ["" if request.max_tokens > 0 else "length" for request in requests]
@@ -141,6 +139,9 @@ class Loaded:
                 following = [0] * size
                 for n, (row, request) in enumerate(zip(rows, requests, strict=True)):
                     if finish[n]:
+                        continue
+                    if np.isnan(logits[row.row]).any():
+                        finish[n] = "error"
                         continue
                     token = chosen(logits[row.row], request.temperature, draws[n])
                     if token in self.ends:

@@ -7,19 +7,21 @@ import math
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from simengine.errors import InputError, nearest
-from simengine.policies.language.backends.labels import Tokens, paths, spellings, summed
+from simengine.policies.language.backends.labels import Tokens, paths, readings, spellings, summed
 from simengine.policies.language.backends.loaded import Loaded, Row, tiles
 from simengine.policies.language.calls import Capabilities, Failure, Reply, Request, Usage
 from simengine.policies.tiles import library
 
 BATCH = 64
 """Requests taken at once: the more there are, the fewer rows of larger tiles stay empty."""
+NO_NUMBER = "the model answers with something that is not a number: its weights or their dtype do not fit"
 TILE_ON_CPU, TILE_ELSEWHERE = 1, 8
-DTYPES = ("float32", "float64", "bfloat16", "float16", "auto")
+DTYPES = ("float32", "bfloat16", "float16", "auto")
 _LOADING = threading.Lock()
 
 
@@ -39,7 +41,7 @@ class Local:
         Rows evaluated at once: by default 1 on the processor, where one text already keeps a thread busy, and 8
         elsewhere. Empty rows cost as much as full ones.
     dtype : str
-        Of the weights of a path: "float32", "float64", "bfloat16", "float16", or "auto" (as they were saved).
+        Of the weights of a path: "float32", "bfloat16", "float16", or "auto" (as they were saved).
     template : mapping, optional
         Further arguments of the chat template, ``{"enable_thinking": False}`` say.
 
@@ -109,6 +111,7 @@ class Local:
             "chat_template": bool(opened.tokenizer.chat_template),
             "device": self.device,
             "dtype": str(opened.model.dtype).removeprefix("torch."),
+            "attention": getattr(opened.model.config, "_attn_implementation", None),
             "tile": self.tile,
             "version_torch": importlib.metadata.version("torch"),
             "version_transformers": importlib.metadata.version("transformers"),
@@ -119,7 +122,7 @@ class Local:
         opened = self._opened()
         found: list[Reply | Failure | None] = [None] * len(requests)
         rows: list[Row] = []
-        asked: dict[int, tuple[Tokens, list[tuple[Tokens, ...]]]] = {}
+        asked: dict[int, _Scored] = {}
         for place, request in enumerate(requests):
             prompt = opened.prompt(request.messages)
             written = [spellings(opened.tokens_of, label) for label in request.labels]
@@ -130,23 +133,24 @@ class Local:
             if failure := opened.too_long(len(prompt) + max(len(path) + 1 for path in needed)):
                 found[place] = failure
                 continue
-            asked[place] = prompt, written
+            asked[place] = _Scored(len(prompt), written, readings(written, needed))
             first = int(request.key(opened.name)[:15], 16)
             rows += [Row(place, (first + n) % self.tile, prompt, path) for n, path in enumerate(needed)]
         chances: dict[int, dict[tuple[Tokens, int], float]] = {place: {} for place in asked}
         for tile in tiles(rows, self.tile):
             values = opened.log_probabilities(tile, self.tile)
             for row in tile:
-                for path in (path for label in asked[row.place][1] for path in label):
-                    for n, token in enumerate(path):
-                        if row.path[:n] == path[:n] and n <= len(row.path):
-                            chances[row.place][path[:n], token] = float(values[row.row, n, token])
-        for place, (prompt, written) in asked.items():
+                for before, token in asked[row.place].read[row.path]:
+                    chances[row.place][before, token] = float(values[row.row, len(before), token])
+        for place, scored in asked.items():
             known = chances[place]
-            spelled = [path for label in written for path in label]
+            if any(map(math.isnan, known.values())):
+                found[place] = Failure("invalid", NO_NUMBER)
+                continue
+            spelled = [path for label in scored.written for path in label]
             raw = {path: math.fsum(known[path[:n], token] for n, token in enumerate(path)) for path in spelled}
             found[place] = Reply(
-                log_probabilities=summed(written, raw), usage=Usage(len(prompt), output=1), model=opened.name,
+                log_probabilities=summed(scored.written, raw), usage=Usage(scored.tokens, output=1), model=opened.name,
                 fingerprint=opened.weights[:16],
             )  # fmt: skip
         return [reply for reply in found if reply is not None]
@@ -167,7 +171,7 @@ class Local:
         for tile in tiles(rows, self.tile):
             written = opened.decoded(tile, [requests[row.place] for row in tile], self.tile)
             for row, (tokens, finish) in zip(tile, written, strict=True):
-                found[row.place] = Reply(
+                found[row.place] = Failure("invalid", NO_NUMBER) if finish == "error" else Reply(
                     opened.text(tokens), finish=finish, model=opened.name, fingerprint=opened.weights[:16],
                     usage=Usage(len(row.prompt), output=len(tokens) + (finish == "stop")),
                 )  # fmt: skip
@@ -192,12 +196,17 @@ class Local:
         try:
             with quiet():
                 tokenizer = transformers.AutoTokenizer.from_pretrained(self.path)
-                model = transformers.AutoModelForCausalLM.from_pretrained(
-                    self.path, dtype=self.dtype, attn_implementation="eager"
-                )
+                model = transformers.AutoModelForCausalLM.from_pretrained(self.path, dtype=self.dtype)
         except (OSError, ValueError, ImportError) as error:
             raise InputError(f"a local model could not be loaded from {self.path}: {error}") from error
         return model, tokenizer
+
+
+@dataclass(frozen=True)
+class _Scored:
+    tokens: int
+    written: list[tuple[Tokens, ...]]
+    read: Mapping[Tokens, list[tuple[Tokens, int]]]
 
 
 @contextmanager

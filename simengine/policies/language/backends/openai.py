@@ -13,6 +13,7 @@ import os
 import threading
 import weakref
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
@@ -106,7 +107,7 @@ class OpenAI:
         self.can_score, self.schema, self.logprob_count = bool(score), schema, int(logprob_count)
         self.seed, self.connections, self.key_env = bool(seed), int(connections), key_env
         self.limits: dict[str, float] = {}
-        self._key = Key(key, template=f"${{{key_env}}}") if key_env or key else Key("")
+        self._key = Key(key, template=f"${{{key_env}}}" if key_env else "")
         self._headers = held(headers or {})
         self._posts = f"{self._address}/chat/completions{query}"
         self._asks_models = f"{self._address}/models{query}"
@@ -119,11 +120,10 @@ class OpenAI:
         self._schemas: dict[str, dict[str, Any]] = {}
         self._tokens: dict[tuple[str, ...], int] = {}
         self._thread: _LoopThread | None = None
-        self._sent: dict[str, str] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Everything but connections, what they were opened with, and what the server told."""
-        passing = ("_sessions", "_schemas", "_tokens", "_thread", "_sent")
+        passing = ("_sessions", "_schemas", "_tokens", "_thread")
         return {name: value for name, value in self.__dict__.items() if name not in passing}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
@@ -247,6 +247,9 @@ class OpenAI:
         if 300 <= status < 400:
             return Failure("invalid", f"{self.base_url} sends calls elsewhere; give the address it names", status)
         failure = failure_of(status, content, told, self._clean)
+        if failure.kind == "authentication" and not self._key.reveal():
+            missing = f"; no key was sent, for {self.key_env or 'a variable'} is not set where the call was made"
+            return replace(failure, message=failure.message + missing)
         if status == 404 and "model" not in failure.message.casefold():
             hint = "" if self.base_url.endswith("/v1") else f"; did you mean {self.base_url}/v1?"
             return Failure("unknown_model", f"there is no {urlsplit(url).path} at {self.base_url}{hint}", status)
@@ -279,26 +282,21 @@ class OpenAI:
         return session
 
     def _sent_headers(self) -> dict[str, str]:
-        if self._sent is None:
-            sent = {"Content-Type": "application/json", "User-Agent": "simengine"}
-            if self._key.reveal():
-                sent["Authorization"] = f"Bearer {self._key.reveal()}"
-            for name, value in self._headers.items():
-                sent[name] = value.reveal() if isinstance(value, Key) else value
-            self._sent = sent
-        return self._sent
+        sent = {"Content-Type": "application/json", "User-Agent": "simengine"}
+        if self._key.reveal():
+            sent["Authorization"] = f"Bearer {self._key.reveal()}"
+        return sent | {name: str(value.reveal()) for name, value in self._headers.items()}
 
     def _missing_variable(self) -> str:
         """Return one line on a header that this process cannot fill in, or nothing."""
         for name, value in self._headers.items():
-            if isinstance(value, Key) and not value.reveal():
+            if not value.reveal():
                 wanted = ", ".join(value.variables()) or "${NAME} in its place"
                 return f"the header {name} has no value in this process: set {wanted} where the calls are made"
         return ""
 
     def _clean(self, text: str) -> str:
-        keys = [self._key, *(value for value in self._headers.values() if isinstance(value, Key))]
-        return without_secrets(text, [key.reveal() for key in keys])
+        return without_secrets(text, [self._key, *self._headers.values()])
 
     def _wait_for(self, requests: Sequence[Request]) -> list[Reply | Failure]:
         async def together() -> list[Reply | Failure]:

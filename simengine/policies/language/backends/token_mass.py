@@ -26,7 +26,8 @@ def tokens_needed(labels: Sequence[str]) -> int:
 def log_masses(content: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> tuple[tuple[float, ...], float]:
     """Return the log-probability of each label, and the probability left undecided between several.
 
-    Minus infinity where none was told. What is undecided began more than one label, and the answer went on otherwise.
+    Minus infinity where none was told. What is undecided began more than one label, and the answer went on otherwise or
+    ended there.
 
     Parameters
     ----------
@@ -60,10 +61,8 @@ def log_masses(content: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> t
         path, chance = following, followed
         if not followed or (_bare(path) and not _begun(path, known)):
             return _logs(masses), undecided
-    if _bare(path) in known:
-        _ended(path, known, masses, chance)
-    else:
-        undecided += chance if _begun(path, known) else 0.0
+    # Whether the answer ended here by chance of one in two or of nearly one, no server tells.
+    undecided += chance if _begun(path, known) else 0.0
     return _logs(masses), undecided
 
 
