@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simengine.diagnostics import checks
+from simengine.diagnostics.counts.entropies import entropy_from_counts
 from simengine.diagnostics.decisions.rows import (
     Floats,
     Rows,
@@ -25,6 +26,7 @@ from simengine.diagnostics.decisions.rows import (
     distributions,
     entropies,
     groups,
+    ln_less_psi,
     mean_of,
     numbers,
     part,
@@ -71,13 +73,13 @@ def decision_entropy(
     values, options, few = _told(probability, entropy, samples, data)
     clusters = groups(cluster, data, "cluster", values.size)
     parts, shape, dims, coords = split(by, data, values.size)
+    null_mean, null_sd = _even(options, samples)
 
     def one(rows: Rows) -> Estimate:
         found = values[rows]
         return mean_of(
             found, part(clusters, rows), unit="nat", method="exact" if samples is None else "grassberger", lowest=0.0,
-            null=EVEN if options else "", null_mean=math.log(options) if options else math.nan,
-            null_sd=_even_sd(options, samples, rows.size), doubts=few,
+            null=EVEN if options else "", null_mean=null_mean, null_sd=null_sd / math.sqrt(rows.size), doubts=few,
             details={"options": options, "certain": float(np.mean(found <= 0.0))},
         )  # fmt: skip
 
@@ -212,11 +214,16 @@ def _few_answers(samples: int | None) -> tuple[str, ...]:
     return ("few_samples",) if samples is not None and samples < FEWEST_ANSWERS else ()
 
 
-def _even_sd(options: int, samples: int | None, rows: int) -> float:
-    """Spread of the mean entropy of even distributions: none where they are told, chi-square where counted."""
+def _even(options: int, samples: int | None) -> tuple[float, float]:
+    """Return mean and spread of the entropy of one decision whose options are equally likely."""
     if not options:
-        return math.nan
-    return 0.0 if samples is None else math.sqrt((options - 1) / (2.0 * rows)) / samples
+        return math.nan, math.nan
+    if samples is None:
+        return math.log(options), 0.0
+    counts = np.zeros(options, np.int64)
+    counts[0] = samples
+    found = entropy_from_counts(counts, states=options)
+    return float(found.null_mean) - ln_less_psi(samples), float(found.null_sd)
 
 
 def _first(sums: Floats, rows: Floats, limit: float, hold: int) -> NDArray[np.int64]:

@@ -171,17 +171,18 @@ def entropies(probability: Floats, samples: int | None, word: str) -> Floats:
     counts = counts_behind(probability, samples, word)
     kinds, which = np.unique(counts, axis=0, return_inverse=True)
     found = np.asarray(entropy_from_counts(kinds).value, dtype=np.float64)
-    # The expansion begins with psi(n); ln n in its place adds 1 / 2n, which a mean over many rows would show.
-    n = float(samples)
-    shift = math.log(n) - _psi(n)
-    found = np.where(np.count_nonzero(kinds, axis=1) > 1, found - shift, 0.0)
+    found = np.where(np.count_nonzero(kinds, axis=1) > 1, found - ln_less_psi(samples), 0.0)
     return found[which.reshape(-1)]
 
 
-def _psi(x: float) -> float:
+def ln_less_psi(n: int) -> float:
+    """Return ln n - psi(n), about 1 / 2n.
+
+    Grassberger's expansion begins with psi(n); ln n in its place is what a mean over many rows would show.
+    """
     from scipy.special import digamma
 
-    return float(digamma(x))
+    return math.log(n) - float(digamma(n))
 
 
 def counts_behind(probability: Floats, samples: int, word: str) -> NDArray[np.int64]:

@@ -35,7 +35,7 @@ _LEFT, _RIGHT = "\u2039", "\u203a"
 _NEUTRAL = {ord(letter): _LEFT for letter in "<\u226e\ufe64\uff1c"} | {
     ord(letter): _RIGHT for letter in ">\u226f\ufe65\uff1e"
 }
-_NEUTRAL |= dict.fromkeys((code for code in [*range(32)] if chr(code) not in "\n\t"), "")
+_NEUTRAL |= dict.fromkeys((code for code in [*range(32), *range(127, 160)] if chr(code) not in "\n\t"), "")
 _MIX = np.uint64(0xD6E8FEB86659FD93)
 _SHIFT = np.uint64(32)
 _SEED = np.uint64(0x9E3779B97F4A7C15)

@@ -62,8 +62,9 @@ class Report:
     log_probabilities, coverage
         Why there are none, "" where they are told; the probability that three listed options had together.
     repeats
-        Number of equal requests; ``repeats_sampled`` and ``repeats_certain`` are how many different answers they had
-        at temperature 1 and 0 (1: a seed repeats an answer), ``samples`` how many those of as many different seeds.
+        Number of equal requests, put in turn, and at temperature 1 again at once; ``repeats_sampled`` and
+        ``repeats_certain`` are how many different answers they had at temperature 1 and 0 (1: a seed repeats an
+        answer), ``samples`` how many those of as many different seeds.
     fingerprints
         The different fingerprints that came with the answers: more than one means that several builds answer.
     batch_difference
@@ -135,9 +136,12 @@ class Report:
         told += [f"schema              {_schema_line(way, outcome)}" for way, outcome in self.schema.items()]
         told.append(f"log-probabilities   {self._scores_line()}")
         told.append(
-            f"same request        {self.repeats} times with one seed: {_answers(self.repeats_sampled)} at temperature "
-            f"1, {_answers(self.repeats_certain)} at 0; with {self.repeats} seeds: {_answers(self.samples)}"
+            f"same request        {self.repeats} times in turn and at once with one seed: "
+            f"{_answers(self.repeats_sampled)} at temperature 1, {_answers(self.repeats_certain)} at 0; "
+            f"with {self.repeats} seeds: {_answers(self.samples)}"
         )
+        if self.samples == 1:
+            told.append("samples             do not differ: the server ignores temperature or seed; ask for no samples")
         if len(self.fingerprints) > 1:
             told.append(f"fingerprints        {len(self.fingerprints)} different: several builds answer")
         told.append(f"alone or in a batch {self._batch_line()}")
@@ -175,7 +179,7 @@ def examine(backend: Backend, *, repeats: int = 5, together: int = 16) -> Report
     """Ask a backend some tens of short questions, and report what it does.
 
     ``repeats`` is the number of equal requests, ``together`` how many are put at once. About
-    4 x repeats + 2 x together calls are made; each allows at most 16 tokens.
+    4 x repeats + 2 x together + 5 calls are made; each allows at most 16 tokens.
     """
     return _Examination(backend, max(2, repeats), max(2, together)).report()
 
@@ -197,7 +201,10 @@ class _Examination:
         schema = self.schemas()
         scored = self.asked(_scores(0))
         coverage = math.fsum(map(math.exp, scored.log_probabilities)) if isinstance(scored, Reply) else math.nan
-        latency_seconds, sampled = self.timed([_free("Name three animals.", "same")] * self.repeats)
+        same = [_free("Name three animals.", "same")] * self.repeats
+        latency_seconds, sampled = self.timed(same)
+        # A seed that all calls of a server share repeats answers only as long as nobody else asks.
+        sampled += self.all_asked(same)
         certain = [self.asked(_free("Name three animals.", temperature=0.0)) for _ in range(self.repeats)]
         samples = [self.asked(_free("Name three animals.", f"seed {number}")) for number in range(self.repeats)]
         difference, seconds = self.batch(isinstance(scored, Reply))

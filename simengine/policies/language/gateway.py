@@ -299,11 +299,12 @@ class Gateway:
             _ = self.ledger
             served = concurrent(self.backend)
             batches = isinstance(served, Batches)
-            size = served.size if isinstance(served, Batches) else 1
+            # The next batch waits while one is computed.
+            enough = 2 * served.size if isinstance(served, Batches) else 1
             certain = batches and self.backend.capabilities().deterministic
             self._dispatcher = Dispatcher(
                 served,
-                connections=max(self.connections, 2 * size),
+                connections=max(self.connections, enough),
                 limits=self.limits,
                 # What would fail again in the same way is not repeated, and is no outage.
                 retries=Retries(attempts=1, rejections=0, failing=2.0) if certain else self.retries,

@@ -17,6 +17,7 @@ from simengine.arrays.jit import njit
 from simengine.errors import InputError, RunError
 from simengine.policies.language.calls import Message, Request
 from simengine.policies.language.contexts import digest_of, distinct_rows, fenced, guard
+from simengine.policies.language.reading import encodable, spoken
 from simengine.scenario.parameters import shown as in_short
 
 Array = NDArray[Any]
@@ -95,7 +96,7 @@ class Memory:
         if not (np.isfinite(weights).all() and (weights >= 0).all()):
             raise InputError("memory: saliences are finite numbers from 0")
         ceiling = self.tokens * CHARACTERS_PER_TOKEN
-        kept = {text: self._cut(" ".join(text.split()), ceiling) for text in set(texts) if text.strip()}
+        kept = {text: self._cut(" ".join(encodable(text).split()), ceiling) for text in set(texts) if text.strip()}
         numbers = {text: digest_of(short) for text, short in kept.items()}
         digests = np.fromiter((numbers.get(text, 0) for text in texts), np.int64, len(texts))
         told = digests > 0
@@ -163,12 +164,13 @@ class Memory:
         if len(rows) < len(identities):
             raise InputError(f"memory: agent {identities[~known][0]} remembers nothing that could be summarised")
         self._summarised[rows] = step
-        given = np.array([bool(summary and summary.strip()) for summary in summaries], bool)
+        said = [spoken(summary or "") for summary in summaries]
+        given = np.array([bool(text) for text in said], bool)
         emptied = rows[given]
         used = np.arange(self.capacity) < np.minimum(self._written[emptied], self.capacity)[:, None]
         highest = np.where(used, self._salience[emptied], 0.0).max(axis=1, initial=0.0)
         self._written[emptied] = 0
-        return self.remember(identities[given], step, [one for one in summaries if one and one.strip()], highest)
+        return self.remember(identities[given], step, [text for text in said if text], highest)
 
     def state(self) -> dict[str, Any]:
         """Return everything that is remembered, for a checkpoint."""

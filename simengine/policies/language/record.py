@@ -90,8 +90,11 @@ class Record:
         self.close()
 
     def close(self) -> None:
-        """Close the file; the next use opens it again."""
+        """Close the file; the next use opens it again, or another one that lies there by then."""
         self.database.close()
+        if self.path is not None:
+            self._recent.clear()
+            self._known_texts.clear()
 
     def __len__(self) -> int:
         with self.database.using() as connection:
