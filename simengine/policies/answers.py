@@ -121,6 +121,12 @@ class Fields:
     def __init__(self, state: PopulationState, slots: Array) -> None:
         self._state, self._slots = state, slots
 
+    @property
+    def ids(self) -> Array:
+        """The agents' ids, ascending."""
+        found: Array = self._state.ids[self._slots]
+        return found
+
     def __getattr__(self, name: str) -> Array:
         if name.startswith("_"):
             raise AttributeError(name)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simengine.compile.emit import is_reference
+from simengine.policies.reports import bind
 from simengine.relations.network import Network
 from simengine.runs import registry
 from simengine.runs.engine import Engine
@@ -42,6 +43,7 @@ def recipe_of(
 
 def begun(recipe: Recipe, seed: int) -> Engine:
     """Return a run at its start, on one thread."""
+    bind(recipe.policies, None)
     return Engine(recipe.scenario, seed, 1, recipe.start, recipe.policies, "by_id")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import xarray
 
 from simengine.errors import InputError
+from simengine.policies.reports import bind
 from simengine.runs import registry
 from simengine.runs.carry_out import to_the_end
 from simengine.runs.options import Options
@@ -54,6 +55,7 @@ def recorded_in_shards(
         registry.find(scenario), parameters, steps=steps, seed=seed, every=every, snapshot_every=snapshot_every,
         start=start, policies=policies, interventions=interventions,
     )  # fmt: skip
+    bind(recipe.policies, None)
     cut, reason = choose_cut(recipe.scenario, frozenset(recipe.policies))
     hosts = ThreadHosts(recipe, shards, cut, threads or 1)
     try:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from simengine.errors import InputError, RunError
 from simengine.policies.answers import Asked
 from simengine.policies.language.answering import UnderWay, actions_of, read_rows, said
-from simengine.policies.language.calls import Backend
+from simengine.policies.language.calls import Backend, Failure, Reply
 from simengine.policies.language.contexts import contexts_of, digest_of
 from simengine.policies.language.elicitation import method_of, question_of
 from simengine.policies.language.gateway import Gateway, Outcome
@@ -29,7 +29,8 @@ from simengine.policies.language.limits import Limits
 from simengine.policies.language.memory import Memory
 from simengine.policies.language.personas import Personas, personas_of
 from simengine.policies.language.prompts import ELICITATIONS, Prompt, canonical, generic_prompt, template
-from simengine.policies.language.questions import SAMPLES
+from simengine.policies.language.questions import REFUSALS, SAMPLES
+from simengine.policies.language.reading import spoken
 from simengine.policies.language.record import Record
 from simengine.policies.language.retries import Retries
 from simengine.policies.language.spending import Budget, Prices
@@ -190,6 +191,9 @@ class Language:
             events = begun.contexts.remembered(begun.prompt, asked.p, said(begun, actions, texts))
             self.record.keep_texts(self.memory.remember(asked.ids, asked.step, events))
             self._summarise(asked)
+            living = asked.populations[asked.decision.split(".")[0]].ids
+            if len(self.memory) > 2 * len(living):
+                self.memory.keep(living)
         number = sum(found.counts["asked"] for found in self._tallies.values())
         lost = sum(found.unanswered for found in self._tallies.values())
         if lost > 1 and lost > self.most_fallbacks * number:
@@ -220,7 +224,7 @@ class Language:
         ids, requests = memory.summary_requests(asked.ids, asked.step, self.record.texts)
         if len(ids):
             outcomes = self.gateway.submit(requests, step=asked.step, label=f"{asked.decision}/summary").result()
-            texts = [getattr(outcome.answer, "text", None) for outcome in outcomes]
+            texts = [_summary(outcome.answer) for outcome in outcomes]
             self.record.keep_texts(memory.summarise(ids, asked.step, texts))
 
     def _columns(self, prompt: Prompt, asked: Asked) -> dict[str, Any]:
@@ -417,6 +421,12 @@ class Texts(Mapping[int, str]):
 
     def __len__(self) -> int:
         return len(self._known)
+
+
+def _summary(answer: Reply | Failure) -> str | None:
+    """Return the text of a summary; None where it was refused, cut off or never came."""
+    whole = isinstance(answer, Reply) and answer.finish not in {*REFUSALS, "length"}
+    return spoken(answer.text) if whole else None  # type: ignore[union-attr]
 
 
 def _generic(asked: Asked) -> Prompt:

@@ -36,8 +36,8 @@ class Vote(pydantic.BaseModel):
 
 @pytest.mark.parametrize(
     "text",
-    ["good", " Good.\n", "**GOOD**", "`good`", '"good"', "go", "Answer: good", "I would say good!", "(good)", "good, good",
-     "<think>bad or good? not bad</think>good", "\uff47\uff4f\uff4f\uff44"],
+    ["good", " Good.\n", "**GOOD**", "`good`", '"good"', "go", "Answer: good", "I would say good!", "(good)",
+     "good, good", "<think>bad or good? not bad</think>good", "\uff47\uff4f\uff4f\uff44"],
 )  # fmt: skip
 def test_an_option_is_named_whatever_its_case_spaces_and_punctuation(text: str) -> None:
     assert option_of(text, LABELS) == 0
@@ -62,13 +62,23 @@ def test_a_label_within_a_longer_one_is_not_named_by_it() -> None:
     assert option_of("strongly agree, not agree", labels) is None
 
 
+def test_a_denial_that_is_part_of_a_label_denies_nothing() -> None:
+    assert option_of("Not sure. Really: not sure.", ("sure", "not sure")) == 1
+
+
 def test_a_beginning_counts_only_if_one_label_has_it() -> None:
     assert option_of("acc", ("accept", "reject")) == 0
     assert option_of("re", ("reject", "return")) is None
 
 
 def test_numbers_are_not_taken_for_parts_of_numbers() -> None:
-    assert [option_of(text, ("-1", "0", "1")) for text in ("-1", "0", "1.", "I pick -1", "answer: 1")] == [0, 1, 2, 0, 2]
+    assert [option_of(text, ("-1", "0", "1")) for text in ("-1", "0", "1.", "I pick -1", "answer: 1")] == [
+        0,
+        1,
+        2,
+        0,
+        2,
+    ]
     assert option_of("1", ("10", "20")) is None
     assert option_of("I take 10.5", ("10", "5")) is None
     assert option_of("0.5", ("0.5", "5")) == 0
