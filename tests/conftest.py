@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+import gc
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+# The processes of a parallel session share the processors. Threads of a linear algebra library that wait for one
+# another then burn most of the time, and what Ray starts would get what all others leave. Read when they are loaded.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("RAY_worker_niceness", "0")
 
 import numpy as np
 import pytest
@@ -15,6 +21,16 @@ settings.register_profile(
     "engine", deadline=None, derandomize=True, max_examples=25, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("engine")
+
+GARBAGE_THRESHOLDS = 50_000, 20, 20
+"""The compiler makes and keeps objects by the million; looking through all of them for garbage takes a tenth of it."""
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage less often, and never among what was imported and collected."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GARBAGE_THRESHOLDS)
 
 
 @pytest.fixture(autouse=True)

@@ -123,13 +123,13 @@ class Learned:
         return found
 
     def describe(self) -> dict[str, Any]:
-        """Return what a result depends on, as plain values: classes, sources, weights and versions."""
-        cls = type(self.module)
+        """Return what a file says of the policy, and its content hash covers: sources and weights, as plain values."""
         observe: Any = self.observe
         return {
-            "policy": "learned",
-            "module": f"{cls.__module__}.{cls.__qualname__}",
+            "kind": "learned",
+            "name": type(self.module).__qualname__,
             "module_source_hash": source_hash([type(part) for part in self.module.modules()]),
+            "module_structure_hash": hashlib.sha256(repr(self.module).encode()).hexdigest(),
             "weights_sha256": self.digest,
             "weights": sum(tensor.numel() for tensor in self.module.state_dict().values() if hasattr(tensor, "numel")),
             "observe": getattr(observe, "__qualname__", type(observe).__name__) if callable(observe) else list(observe),
@@ -137,8 +137,12 @@ class Learned:
             "distribution": self.distribution,
             "tile": self.tile,
             "device": self.device,
-            "version_torch": importlib.metadata.version("torch"),
         }
+
+    @staticmethod
+    def versions() -> dict[str, str]:
+        """Return the versions that bits may depend on besides."""
+        return {"version_torch": importlib.metadata.version("torch")}
 
     def save(self, folder: str | Path) -> Path:
         """Write the weights to ``folder`` as ``SHA-256.pt``, unless they are there; return the path."""

@@ -63,7 +63,8 @@ class Connection(asyncio.Protocol):
             return
         first, *lines = bytes(self.received[:end]).decode("latin-1").split("\r\n")
         headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        length = int(headers.get("content-length") or 0)
+        told = headers.get("content-length", "0")
+        length = int(told) if told.isdigit() else LONGEST_BODY + 1
         if "chunked" in headers.get("transfer-encoding", "") or length > LONGEST_BODY:
             self._send(*error_body(411, "length_required", "Send a Content-Length of at most 16 MiB."), close=True)
             return

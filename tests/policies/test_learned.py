@@ -25,6 +25,7 @@ from simengine import (
     population,
 )
 from simengine.policies.answers import checked
+from simengine.policies.reports import Described
 from simengine.runs.engine import Engine
 
 torch = pytest.importorskip("torch")
@@ -261,12 +262,17 @@ def test_a_policy_tells_all_that_its_answers_depend_on() -> None:
     assert one.describe() == same.describe()
     assert one.describe()["weights_sha256"] == one.digest != other.digest
     described = Learned(Mixing(), ["mood"]).describe()
-    assert described["module"].endswith("test_learned.Mixing")
+    assert isinstance(one, Described)
+    assert (described["kind"], described["name"]) == ("learned", "Mixing")
+    assert Learned.versions() == {"version_torch": torch.__version__}
     assert described["observe"] == ["mood"]
     assert described["observe_source_hash"] is None
     assert described["module_source_hash"] == source_hash([Mixing]) != source_hash([Random])
     assert one.describe()["observe_source_hash"] == source_hash([seen])
     assert one.digest[:12] in repr(one)
+    bent = Learned(torch.nn.Sequential(network(2, 3)[0], torch.nn.ReLU(), *network(2, 3)[2:]), seen)
+    assert bent.digest == one.digest
+    assert bent.describe() != one.describe()
 
 
 def test_a_digest_covers_names_shapes_types_and_bits() -> None:

@@ -9,6 +9,8 @@ import pytest
 
 import simengine
 from simengine import InputError, testing
+from simengine.policies.language.backends.function import Function
+from simengine.policies.language.policy import Language
 from simengine.scenarios.persuasion_talk import BAYESIAN, PersuasionTalk, after_report, perceived
 
 ROUNDS = 20_000
@@ -23,7 +25,7 @@ def last(steps: int = ROUNDS, **parameters: Any) -> Any:
 
 
 def test_a_story_of_four_sevenths_honesty_convinces_six_of_ten_and_leaves_them_nothing() -> None:
-    run = last()
+    run = last(told_honesty=4 / 7)
     assert float(run.acceptance_so_far) == pytest.approx(0.6, abs=CHANCE)
     assert float(run.welfare) == pytest.approx(0.7, abs=CHANCE)
     assert float(run.honesty_shown) == pytest.approx(4 / 7, abs=2 * CHANCE)
@@ -66,21 +68,25 @@ def test_each_audience_hears_its_own_sender() -> None:
 
 
 def test_stated_beliefs_and_acts_against_them_are_measured_beside_bayes_rule() -> None:
-    def credulous(asked: Any) -> Any:
-        return np.where(asked.observed["report"] == 1, 0.9, 0.2)
+    # Models that answer all decisions share the compiled step with the twins of `test_persuasion_words`.
+    def credulous_and_contrary(context: Any, request: Any) -> Any:
+        good = "is good" in context.get("message", "") or context.get("report") == "good"
+        if "message" in context:
+            return ([1.0, 0.0] if good else [0.0, 1.0]) if request.labels else {"probability": 0.9 if good else 0.2}
+        if "task" in context:
+            return f"It is {context['report']}."
+        honest = context.get("told", 0.6) if context.get("state") == "bad" else 0.0
+        return [honest, 1.0 - honest] if request.labels else {"honesty": 0.6}
 
-    def contrary(asked: Any) -> Any:
-        return 1 - asked.rule
-
-    def as_ruled(asked: Any) -> Any:
-        return asked.rule
-
-    policies = dict.fromkeys(("senders.announce", "senders.report", "senders.word"), as_ruled)
-    policies |= {"agents.believe": credulous, "agents.decide": contrary}
-    run = simengine.run(PersuasionTalk, steps=400, seed=2, policies=policies, progress=False)
+    model = Language(Function(credulous_and_contrary))
+    decisions = ("senders.announce", "senders.report", "senders.word", "agents.believe", "agents.decide")
+    run = simengine.run(
+        PersuasionTalk, n_agents=5, steps=60, seed=2, policies=dict.fromkeys(decisions, model), progress=False
+    )
     good = run.bayes_acceptance.values[1:] == 1.0
-    assert 0.4 < good.mean() < 0.8
-    np.testing.assert_allclose(run.belief_lean.values[1:], np.where(good, 0.4, 0.2), atol=1e-12)
+    assert 0.2 < good.mean() < 0.9
+    bayes = 0.3 / (0.3 + 0.7 * 0.4)
+    np.testing.assert_allclose(run.belief_lean.values[1:], np.where(good, 0.9 - bayes, 0.2), atol=1e-12)
     np.testing.assert_allclose(run.belief_gap.values[1:], run.belief_lean.values[1:], atol=1e-12)
     assert (run.acceptance.values == 1.0 - run.bayes_acceptance.values)[1:].all()
     assert (run.contradictions.values[1:] == 1.0).all()

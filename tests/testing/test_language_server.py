@@ -423,6 +423,19 @@ def test_from_a_shell_it_prints_its_address_serves_and_leaves_when_interrupted()
     assert "1 calls, 1 paid" in said
 
 
+@pytest.mark.slow
+def test_the_kit_of_openai_speaks_with_it() -> None:
+    openai = pytest.importorskip("openai")
+    with serve(key="word", faults=Faults(script=["rate_limit_wait"], retry_after=0.01)) as server:
+        with openai.OpenAI(base_url=server.url, api_key="word", max_retries=1) as client:
+            answer = client.chat.completions.create(
+                model="m", messages=body_of()["messages"], logprobs=True, top_logprobs=4
+            )
+        assert answer.choices[0].message.content in ("cooperate", "defect")
+        assert len(answer.choices[0].logprobs.content[0].top_logprobs) == 4
+        assert [one.fault for one in server.log()] == ["rate_limit_wait", ""]
+
+
 def test_the_shell_command_explains_itself_and_refuses_what_it_does_not_know() -> None:
     command = [sys.executable, "-m", "simengine.testing.language_server"]
     told = subprocess.run([*command, "--help"], capture_output=True, text=True, check=True).stdout

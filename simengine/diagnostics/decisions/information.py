@@ -59,8 +59,8 @@ def decision_information(
     given
         Labels (n,) of a condition: the information beyond what it tells; exchanges stay within it.
     agent
-        Labels (n,): agents are exchanged with all their rows, in order, in place of single rows; only agents with
-        equal numbers of rows are.
+        Labels (n,): agents are exchanged in place of rows. Where ``about`` is one and the same for all rows of an
+        agent, as a persona is, all agents are; else with their rows in order, those with equal numbers of rows.
     shuffles, seed
         Of the null.
     data
@@ -82,14 +82,16 @@ def decision_information(
     condition = _labels(given, data, "given", n) if given is not None else Groups(np.zeros(n, np.intp), np.zeros(1))
     agents = groups(agent, data, "agent", n)
     null = "decisions that do not heed it (rows exchanged)"
-    sets = _exchangeable(condition.of_row)
+    by_agent = agent is not None and _constant(topic.of_row, agents)
+    sets, of_agent = _exchangeable(condition.of_row), None
     if agent is not None:
         null = "decisions that do not heed it (agents exchanged)"
-        sets = _exchangeable_agents(agents, condition)
+        sets, of_agent = _exchangeable_agents(agents, condition, alike=by_agent)
     plug_in, local, entropy = _information(rows, topic, condition)
     random = np.random.Generator(np.random.Philox(seed))
     drawn = np.array([
-        entropy + _told(rows, _exchanged(topic.of_row, sets, random), topic.count, condition) for _ in range(shuffles)
+        entropy + _told(rows, _exchanged(topic.of_row, sets, of_agent, random), topic.count, condition)
+        for _ in range(shuffles)
     ])  # fmt: skip
     bias, spread = float(drawn.mean()), float(drawn.std(ddof=1))
     # Two of the same kind are equal up to rounding.
@@ -101,7 +103,6 @@ def decision_information(
     error = math.sqrt(max(first - 2.0 * spread**2, 0.0) + spread**2)
     units = agents.count if agent is not None else n
     freedom = (options - 1) * (topic.count - condition.count if given is not None else topic.count - 1)
-    by_agent = agent is not None and _constant(topic.of_row, agents)
     flags = flagged(
         "few_samples" if units < (FEWEST if agent is not None else FEWEST_ROWS) else None,
         "many_states" if freedom > MOST_FREEDOM * n or (by_agent and topic.count > MOST_FREEDOM * units) else None,
@@ -169,20 +170,24 @@ def _exchangeable(strata: Rows) -> list[NDArray[np.intp]]:
     return [part[:, None] for part in np.split(order, ends) if part.size > 1]
 
 
-def _exchangeable_agents(agents: Groups, condition: Groups) -> list[NDArray[np.intp]]:
-    """Return the rows of agents that may be exchanged with one another, in the order in which they stand."""
+def _exchangeable_agents(agents: Groups, condition: Groups, *, alike: bool) -> tuple[list[Rows], Groups | None]:
+    """Return the rows of agents that may be exchanged with one another, in the order in which they stand.
+
+    If all rows of an agent are alike, its first row stands for them, and the agents themselves are returned too.
+    """
     order = np.argsort(agents.of_row, kind="stable")
     lengths = np.bincount(agents.of_row)
     starts = np.cumsum(lengths) - lengths
     if condition.count > 1 and not _constant(condition.of_row, agents):
         raise InputError("given changes within an agent, and agents are exchanged: leave agent= out, or given=")
-    kinds = np.unique(np.stack([lengths, condition.of_row[order[starts]]], axis=1), axis=0, return_inverse=True)[1]
+    taken = np.ones_like(lengths) if alike else lengths
+    kinds = np.unique(np.stack([taken, condition.of_row[order[starts]]], axis=1), axis=0, return_inverse=True)[1]
     found = []
     for kind in range(int(kinds.max()) + 1):
         which = np.flatnonzero(kinds.reshape(-1) == kind)
         if which.size > 1:
-            found.append(order[starts[which][:, None] + np.arange(lengths[which[0]])])
-    return found
+            found.append(order[starts[which][:, None] + np.arange(taken[which[0]])])
+    return found, Groups(agents.of_row, order[starts]) if alike else None
 
 
 def _constant(of_row: Rows, agents: Groups) -> bool:
@@ -191,8 +196,8 @@ def _constant(of_row: Rows, agents: Groups) -> bool:
     return not bool((np.diff(of_row[order])[same] != 0).any())
 
 
-def _exchanged(topic: Rows, sets: list[NDArray[np.intp]], random: np.random.Generator) -> Rows:
+def _exchanged(topic: Rows, sets: list[Rows], of_agent: Groups | None, random: np.random.Generator) -> Rows:
     found = topic.copy()
     for rows in sets:
         found[rows] = topic[rows[random.permutation(len(rows))]]
-    return found
+    return found if of_agent is None else found[of_agent.labels][of_agent.of_row]

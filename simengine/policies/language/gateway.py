@@ -147,6 +147,7 @@ class Gateway:
         self._dispatcher: Dispatcher | None = None
         self._error: SimengineError | None = None
         self._ledger: Ledger | None = None
+        self._introduced = False
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if not name.startswith("_")}
@@ -219,7 +220,8 @@ class Gateway:
     def _recorded(self, keys: list[str], step: int) -> dict[str, Outcome]:
         entries = self.record.get(keys, step)
         # Asked later in a run that was taken up again before that: this is now the first time.
-        if later := [key for key, entry in entries.items() if entry.step > step]:
+        later = [key for key, entry in entries.items() if entry.step > step]
+        if later and self.record.database.writable:
             self.record.lower(later, step)
         return {key: Outcome(entry.answer, entry.step >= step, "record") for key, entry in entries.items()}
 
@@ -254,9 +256,9 @@ class Gateway:
         return Entry(key, self.model, answer, step, label, order, content, texts, attempts, latency, time.time())
 
     def _put(self, entries: list[Entry]) -> list[Entry]:
-        if self._ledger is None:
-            self._ledger = Ledger.restored(self.record.spent(self.model))
+        if not self._introduced:
             self.record.keep_backend(self.backend.capabilities())
+            self._introduced = True
         return self.record.put(entries)
 
     def _call(self, key: str, request: Request, step: int, label: str, order: int, deadline: float | None) -> Call:
@@ -295,7 +297,7 @@ class Gateway:
 
     def _started(self) -> Dispatcher:
         if self._dispatcher is None or not self._dispatcher.alive:
-            self.record.keep_backend(self.backend.capabilities())
+            # What was paid before is counted before more is.
             _ = self.ledger
             served = concurrent(self.backend)
             batches = isinstance(served, Batches)

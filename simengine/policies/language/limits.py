@@ -137,8 +137,9 @@ class Limits:
             with self._lock:
                 self._bucket.give_back(max(self._requests, 0.0), max(self._tokens, 0.0))
                 self._requests = self._tokens = self._taken_until = 0.0
-                self._bucket.close()
-                self._bucket = None
+                if self.shared is not None:
+                    self._bucket.close()
+                    self._bucket = None
 
     def _shared(self) -> Shared:
         if self._bucket is None:

@@ -214,8 +214,9 @@ class Language:
         probabilities = begun.probabilities()
         if probabilities is not None:
             columns["probability"] = probabilities
-        event = str(asked.draw.event) if asked.draw.event else ""
-        self.record.keep_decisions(asked.step, asked.decision, part=event, **columns)
+        # Turns of one step, and policies that answer for different agents, are kept apart.
+        part = f"{asked.draw.event}/{asked.ids[0]}"
+        self.record.keep_decisions(asked.step, asked.decision, part=part, **columns)
 
     def _summarise(self, asked: Asked) -> None:
         """Put memories that are due in short, by calls that are counted and recorded like all others."""

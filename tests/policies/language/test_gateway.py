@@ -504,11 +504,7 @@ def test_closing_waits_a_little_for_paid_answers_and_frees_who_waits(gateway):
 
 def test_a_copy_starts_for_itself(gateway, tmp_path):
     way = gateway(Desk(), Record(tmp_path / "calls.db"), limits=Limits(1e6), budget=Budget(calls=9))
-    way.backend = Replay  # a class: only what a copy carries matters here
-    way.backend = None
-    state = pickle.dumps(way)
-    copy = pickle.loads(state)
-    copy.backend = Desk()
+    copy = pickle.loads(pickle.dumps(way))
     assert answers(copy.submit(asks("a"), step=0, label=LABEL).result()) == ["to a"]
     assert len(Record(tmp_path / "calls.db")) == 1
     copy.close()
@@ -586,6 +582,15 @@ def test_nothing_piles_up_over_a_thousand_steps(gateway):
     assert not way._under_way
     assert not way._waiting
     assert list(way.ledger.labels) == [LABEL]
+
+
+def test_a_run_that_only_used_a_cache_can_be_replayed(gateway):
+    cache = Record(None)
+    gateway(cache=cache).submit(asks("a"), step=0, label=LABEL).result()
+    way = gateway(cache=cache)
+    assert way.ledger.total.calls == 0
+    way.submit(asks("a"), step=0, label=LABEL).result()
+    assert answers(gateway(Replay(way.record)).submit(asks("a"), step=0, label=LABEL).result()) == ["to a"]
 
 
 def test_two_processes_that_ask_the_same_hand_out_the_same(gateway, tmp_path):

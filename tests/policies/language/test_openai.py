@@ -11,6 +11,8 @@ import pickle
 import shutil
 import ssl
 import subprocess
+import sys
+import textwrap
 import threading
 import time
 from collections.abc import Iterator
@@ -193,6 +195,46 @@ def test_it_answers_in_any_event_loop_and_again_after_closing(server: Server) ->
     assert backend.complete([asked()])[0] == found[0] == found[1] == found[2]
     backend.close()
     assert [call.identity for call in server.log()].count("abc") == 2
+
+
+def test_a_backend_that_nobody_closes_leaves_without_a_warning(server: Server) -> None:
+    script = f"""
+    from simengine.policies.language.backends.openai import OpenAI
+    from simengine.policies.language.calls import Message, Reply, Request
+    request = Request((Message("user", "Options:\\n- yes\\n- no"),))
+    assert isinstance(OpenAI({server.url!r}, "m").complete([request])[0], Reply)
+    kept = OpenAI({server.url!r}, "m")
+    assert isinstance(kept.complete([request])[0], Reply)
+    """
+    command = [sys.executable, "-W", "always", "-c", textwrap.dedent(script)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_importing_it_loads_no_client_before_the_first_call() -> None:
+    script = """
+    import sys, simengine.policies.language.backends.openai, simengine.policies.language.doctor
+    print([name for name in ("aiohttp", "pydantic", "numba", "numpy") if name in sys.modules])
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_a_time_without_end_may_be_given(backend: OpenAI) -> None:
+    async def answered() -> Reply | Failure:
+        found = await backend.answer(asked(), timeout=math.inf)
+        await backend.leave()
+        return found
+
+    assert isinstance(asyncio.run(answered()), Reply)
+
+
+def test_more_requests_than_connections_wait_without_running_out_of_time() -> None:
+    with serve(latency=0.1) as slow:
+        backend = OpenAI(slow.url, "m", connections=2, timeout=0.5)
+        found = backend.complete([asked(str(number)) for number in range(16)])
+        backend.close()
+    assert all(isinstance(one, Reply) for one in found)
 
 
 def test_a_server_that_is_not_there_is_a_passing_failure_without_its_key() -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import json
+import math
 import os
-import threading
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -19,6 +19,7 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from simengine.errors import InputError, nearest
 from simengine.policies.language.backends.keys import Key, held, looks_secret, without_secrets
+from simengine.policies.language.backends.loop_threads import LoopThread
 from simengine.policies.language.backends.openai_reading import failure_of, limits_of, reply_of
 from simengine.policies.language.backends.token_mass import tokens_needed
 from simengine.policies.language.calls import Capabilities, Failure, Reply, Request
@@ -119,11 +120,12 @@ class OpenAI:
         self._sessions = weakref.WeakKeyDictionary()
         self._schemas: dict[str, dict[str, Any]] = {}
         self._tokens: dict[tuple[str, ...], int] = {}
-        self._thread: _LoopThread | None = None
+        self._thread: LoopThread | None = None
+        self._finish: weakref.finalize[..., OpenAI] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Everything but connections, what they were opened with, and what the server told."""
-        passing = ("_sessions", "_schemas", "_tokens", "_thread")
+        passing = ("_sessions", "_schemas", "_tokens", "_thread", "_finish")
         return {name: value for name, value in self.__dict__.items() if name not in passing}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
@@ -154,10 +156,9 @@ class OpenAI:
 
     def close(self) -> None:
         """Close the connections that `complete`, `score` and `models` opened; the backend may be used again."""
-        if self._thread is not None:
-            self._thread.run(self.leave())
-            self._thread.stop()
-            self._thread = None
+        if self._finish is not None:
+            self._finish()
+        self._thread = self._finish = None
 
     async def answer(self, request: Request, *, timeout: float, idempotency: str = "") -> Reply | Failure:
         """Answer one request within ``timeout`` seconds; ``idempotency`` is sent for servers that know such keys."""
@@ -228,7 +229,7 @@ class OpenAI:
         headers = {"Idempotency-Key": idempotency} if idempotency else None
         try:
             async with (
-                asyncio.timeout(timeout),
+                asyncio.timeout(None if math.isinf(timeout) else timeout),
                 self._session().request(method, url, data=body, headers=headers, allow_redirects=False) as answer,
             ):
                 content = await answer.read()
@@ -300,34 +301,23 @@ class OpenAI:
 
     def _wait_for(self, requests: Sequence[Request]) -> list[Reply | Failure]:
         async def together() -> list[Reply | Failure]:
-            return list(await asyncio.gather(*(self.answer(one, timeout=self.timeout) for one in requests)))
+            # Time spent waiting for a connection is not the server's.
+            free = asyncio.Semaphore(self.connections)
+
+            async def one(request: Request) -> Reply | Failure:
+                async with free:
+                    return await self.answer(request, timeout=self.timeout)
+
+            return list(await asyncio.gather(*map(one, requests)))
 
         found: list[Reply | Failure] = self._run(together())
         return found
 
     def _run(self, work: Any) -> Any:
         if self._thread is None:
-            self._thread = _LoopThread()
+            self._thread = LoopThread()
+            self._finish = weakref.finalize(self, self._thread.finish, self._sessions)
         return self._thread.run(work)
-
-
-class _LoopThread:
-    """An event loop in a thread of its own, so that callers need none and may have one running."""
-
-    def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self.loop.run_forever, name="simengine-openai", daemon=True)
-        self.thread.start()
-
-    def run(self, work: Any) -> Any:
-        """Run a coroutine there and return its result."""
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result()
-
-    def stop(self) -> None:
-        """End the loop and its thread."""
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join()
-        self.loop.close()
 
 
 def _address_of(url: str) -> tuple[str, str, str]:

@@ -77,7 +77,7 @@ class Surrogate:
         """Answer with the log-probability of each label, whatever the temperature."""
         return [
             Reply(log_probabilities=tuple(self._ngram(request).labels(request.labels)),
-                  usage=_usage(request.messages, ""), model=self.model, fingerprint=LABEL)
+                  usage=_usage(request.messages, "-"), model=self.model, fingerprint=LABEL)
             for request in requests
         ]  # fmt: skip
 
