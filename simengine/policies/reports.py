@@ -35,8 +35,11 @@ class Described(Protocol):
 class Reporting(Protocol):
     """An answer that keeps a record of what was asked and answered."""
 
-    def record_at(self, path: Path | None) -> None:
-        """Keep the record in this file, or in memory. Called before the run; nothing is opened yet."""
+    def record_at(self, path: Path | None, beside: Reporting | None) -> None:
+        """Keep the record in this file, or in memory, there in one record with ``beside``.
+
+        Called before the run; nothing is opened yet.
+        """
 
     def tallies(self, label: str) -> Mapping[str, float]:
         """Numbers of one decision so far by the names of `SERIES`, and sums behind means by those of `MEANS`."""
@@ -133,8 +136,10 @@ def latest_of(policies: Policies, label: str, ids: Array) -> dict[str, Array]:
 
 def bind(policies: Policies, path: Path | None) -> None:
     """Let the records of a run lie beside its file, or in memory."""
-    for _, answer in reporting(policies):
-        answer.record_at(None if path is None else record_of(path))
+    first: Reporting | None = None
+    for answer in {id(answer): answer for _, answer in reporting(policies)}.values():
+        answer.record_at(None if path is None else record_of(path), first)
+        first = first or answer
 
 
 def reported(policies: Policies) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -148,6 +153,17 @@ def reported(policies: Policies) -> tuple[dict[str, Any], dict[str, Any]]:
     if not stable:
         return {}, {}
     return {"language": dict(stable)}, {"language_calls": dict(volatile)}
+
+
+def copy_record(source: Path, target: Path, step: int) -> None:
+    """Let the run of ``target``, which goes on from a step of that of ``source``, know what was asked until then."""
+    if record_of(source).is_file():
+        from simengine.policies.language.record import Record
+
+        with Record(record_of(source), create=False) as record:
+            record.copy_to(record_of(target))
+        with Record(record_of(target)) as copy:
+            copy.forget_decisions(step - 1)
 
 
 def save_records(policies: Policies, path: Path) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from simengine.compile import target
 from simengine.errors import InputError, StoreError
-from simengine.policies.reports import bind, record_of
+from simengine.policies.reports import bind, copy_record, record_of
 from simengine.runs.arguments import MOST_STEPS, checked_path, checked_threads, shown_path, whole_number
 from simengine.runs.carry_out import carry_out, to_the_end
 from simengine.runs.driving import checked_shards, driving
@@ -295,6 +295,8 @@ def _copied(source: Path, checkpoint: Checkpoint | None) -> Callable[[Session], 
     def begin(session: Session) -> None:
         assert isinstance(session.writer, RunWriter)
         session.writer.copy_rows(source, checkpoint.step)
+        if session.path is not None:
+            copy_record(source, session.path, checkpoint.step)
         session.load(checkpoint)
 
     return begin

@@ -150,7 +150,7 @@ class Session:
         self.interventions = list(recipe.interventions)
         self.recorder = Recorder(engine, writer, recipe.every, recipe.snapshot_every)
         self.wall_seconds = 0.0
-        self._run_id, self._path, self._checkpoint_every = run_id, path, checkpoint_every
+        self._run_id, self.path, self._checkpoint_every = run_id, path, checkpoint_every
         self._departed = -1
         self._checkpointed = (time.monotonic(), 0.0)
         self._latest = 0
@@ -185,14 +185,14 @@ class Session:
 
     def _next(self, step: int, goal: int) -> int:
         upcoming = next_step(self.interventions, step, self.recorder.next_step(goal))
-        stride = self._checkpoint_every if self._path is not None else None
+        stride = self._checkpoint_every if self.path is not None else None
         return upcoming if stride is None else min(upcoming, (step // stride + 1) * stride)
 
     # -- checkpoints ---------------------------------------------------------------------------------------------
 
     def _checkpoint(self, end: bool, interrupted: bool) -> None:
         step = self.engine.step
-        if self._path is None or step == self._latest:
+        if self.path is None or step == self._latest:
             return
         if self._checkpoint_every is not None:
             due = interrupted or end or step % self._checkpoint_every == 0
@@ -201,7 +201,7 @@ class Session:
             due = interrupted or time.monotonic() - moment > max(BETWEEN_CHECKPOINTS, cost / LARGEST_SHARE)
         if due:
             begun = time.monotonic()
-            self.save(self._path)
+            self.save(self.path)
             self._checkpointed = time.monotonic(), time.monotonic() - begun
 
     def save(self, path: Path) -> None:

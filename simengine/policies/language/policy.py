@@ -8,9 +8,7 @@ function of scenario, parameters, seed and the record of calls: connections, ord
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -117,6 +115,7 @@ class Language:
             "hedge_after": hedge_after,
         }  # fmt: skip
         self._path: Path | None = None
+        self._beside: Language | None = None
         self._begin()
 
     def _begin(self) -> None:
@@ -265,7 +264,10 @@ class Language:
     def record(self) -> Record:
         """The record of the run's calls."""
         if self._record is None:
-            self._record = Record(None) if self._path is None else Record.at(self._path)
+            if self._path is not None:
+                self._record = Record.at(self._path)
+            else:
+                self._record = Record(None) if self._beside is None else self._beside.record
         return self._record
 
     @property
@@ -275,19 +277,17 @@ class Language:
             self._gateway = Gateway(self.backend, self.record, cache=self.cache, **self._calls)
         return self._gateway
 
-    def record_at(self, path: Path | None) -> None:
-        """Stand before a run whose record lies at ``path``, or in memory."""
+    def record_at(self, path: Path | None, beside: Any = None) -> None:
+        """Stand before a run whose record lies at ``path``, or in memory: in that of ``beside``, if there is one."""
         self.close()
-        self._path = path
         self._begin()
+        self._path, self._beside = path, beside
         if self.memory is not None:
             self.memory = Memory(**self._memory_settings())
 
     def save_record(self, path: Path) -> None:
         """Write a copy of the record."""
-        path.unlink(missing_ok=True)
-        with self.record.database.using() as connection, closing(sqlite3.connect(path)) as copy:
-            connection.backup(copy)
+        self.record.copy_to(path)
 
     def close(self) -> None:
         """Give back connections, threads and files; what is asked next opens them again."""

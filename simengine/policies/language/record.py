@@ -11,8 +11,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sqlite3
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -258,6 +260,13 @@ class Record:
         from simengine.policies.language.nearest import nearest_line
 
         return nearest_line(self, request, model)
+
+    def copy_to(self, path: Path) -> None:
+        """Write all that is here to another file, in the place of what is there."""
+        for suffix in ("", "-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        with self.database.using() as connection, closing(sqlite3.connect(path)) as copy:
+            connection.backup(copy)
 
     def digest(self) -> str:
         """32 hexadecimal digits over all keys and answers; latencies, dates, attempts and usage do not enter."""

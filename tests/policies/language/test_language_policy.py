@@ -87,8 +87,8 @@ def test_settings_that_are_not_allowed_are_named_with_those_that_are() -> None:
         Language(RULE_BACKEND, elicitation="label")
     with pytest.raises(InputError, match="most_fallbacks: got 2, allowed is a share from 0 to 1"):
         Language(RULE_BACKEND, most_fallbacks=2)
+    refusing = Function(lambda context, request: Failure("refusal", "no"))
     with pytest.raises(InputError, match="'reject' is none of rule, fail, wait, adopt"):
-        refusing = Function(lambda context, request: Failure("refusal", "no"))
         ran(Language(refusing, fallback="reject", most_fallbacks=1))
 
 
@@ -159,11 +159,14 @@ def test_refusals_and_missing_answers_are_counted_and_the_fallback_acts() -> Non
 
     dataset = ran(Language(Function(moody), most_fallbacks=1.0), steps=1, snapshot_every=1)
     kind, provenance = dataset.kind.values[-1], dataset.language_adopt_provenance.values[-1]
-    assert set(provenance[kind == 0]) == {4} and set(provenance[kind == 1]) == {5} and set(provenance[kind > 1]) == {1}
+    assert set(provenance[kind == 0]) == {4}
+    assert set(provenance[kind == 1]) == {5}
+    assert set(provenance[kind > 1]) == {1}
     rule = simengine.run(Adoption, progress=False, steps=1, snapshot_every=1).action.values[-1]
     np.testing.assert_array_equal(dataset.action.values[-1][kind < 2], rule[kind < 2])
     said = json.loads(dataset.attrs["language"].removeprefix("json:"))["agents.adopt"][0]
-    assert said["fallback_share"] == 0.5 and said["decisions"]["refused"] == said["decisions"]["fallbacks"] == 10
+    assert said["fallback_share"] == 0.5
+    assert said["decisions"]["refused"] == said["decisions"]["fallbacks"] == 10
 
 
 def test_an_option_may_stand_in_for_missing_answers() -> None:
@@ -179,7 +182,7 @@ def test_a_run_with_too_many_missing_answers_fails_and_says_why() -> None:
     ):
         ran(Language(refusing))
     with pytest.raises(
-        RunError, match="agents.adopt at step 0: a language model gave no answer, and fallback is 'fail'"
+        RunError, match=r"agents.adopt at step 0: a language model gave no answer, and fallback is 'fail'"
     ):
         ran(Language(refusing, fallback="fail"))
 
@@ -193,7 +196,8 @@ def test_an_answer_that_cannot_be_read_is_asked_for_once_more() -> None:
 
     dataset = ran(Language(Function(slow_learner), elicitation="single"), n_agents=4, steps=1, snapshot_every=1)
     assert len(asked) == 8
-    assert dataset.language_adopt_repaired.values[-1] == 4 and (dataset.action.values[-1] == 1).all()
+    assert dataset.language_adopt_repaired.values[-1] == 4
+    assert (dataset.action.values[-1] == 1).all()
 
 
 def test_a_decision_without_a_prompt_is_put_in_words_made_of_what_its_rule_reads() -> None:
@@ -210,7 +214,8 @@ def test_a_decision_without_a_prompt_is_put_in_words_made_of_what_its_rule_reads
     contexts = [context for context, _ in seen]
     assert all(context.keys() == {"harvest"} for context in contexts)
     text = " ".join(message.text for message in seen[0][1])
-    assert "harvest of the neighbour: 1" in text.lower() and "Adopt when the neighbour's harvest was large." in text
+    assert "harvest of the neighbour: 1" in text.lower()
+    assert "Adopt when the neighbour's harvest was large." in text
 
 
 def test_personas_are_dealt_out_the_same_at_every_step_and_kept_in_the_file(tmp_path: Path) -> None:
@@ -253,7 +258,8 @@ def test_agents_remember_what_they_did_and_the_memory_survives_a_resume(tmp_path
 
 def test_the_surrogate_is_labelled_as_no_language_model_wherever_it_shows(tmp_path: Path) -> None:
     dataset = ran(Language(Surrogate()), out=tmp_path / "a.nc")
-    assert "surrogate, not an LLM" in dataset.attrs["policies"] and "surrogate, not an LLM" in dataset.attrs["language"]
+    assert "surrogate, not an LLM" in dataset.attrs["policies"]
+    assert "surrogate, not an LLM" in dataset.attrs["language"]
     assert simengine.rerun(tmp_path / "a.nc", progress=False)
 
 
@@ -269,7 +275,7 @@ def test_decisions_come_as_one_dataset_with_a_row_for_each(tmp_path: Path) -> No
     odd = found.agent.values % 4 % 2 == 1
     np.testing.assert_allclose(found.probability.values[odd], [[0.6, 0.4]] * odd.sum())
     assert json.loads(found.context.values[1]) == {"harvest": 2.0, "kind": 1}
-    with pytest.raises(InputError, match="holds no decision 'adapt', did you mean|holds no decision 'adapt'"):
+    with pytest.raises(InputError, match="holds no decision 'adapt'"):
         simengine.decisions(tmp_path / "a.nc", "adapt")
     with pytest.raises(InputError, match="only runs with language models leave one"):
         simengine.decisions(tmp_path / "b.nc")
@@ -290,3 +296,25 @@ def test_one_object_used_for_two_runs_begins_anew(tmp_path: Path) -> None:
     language = Language(UNDECIDED)
     first, second = ran(language), ran(language)
     assert first.attrs["content_hash"] == second.attrs["content_hash"]
+
+
+def test_a_branch_from_a_checkpoint_knows_what_was_asked_before_it(tmp_path: Path) -> None:
+    ran(Language(UNDECIDED), out=tmp_path / "a.nc", checkpoint_every=4).close()
+    with simengine.open(tmp_path / "a.nc") as whole:
+        branched = simengine.branch(tmp_path / "a.nc", at=5, out=tmp_path / "b.nc", progress=False)
+        assert branched.attrs["content_hash"] == whole.attrs["content_hash"]
+    both = [simengine.decisions(tmp_path / name) for name in ("a.nc", "b.nc")]
+    assert both[0].identical(both[1])
+
+
+def test_two_models_of_a_run_in_memory_keep_one_record() -> None:
+    models = [Language(UNDECIDED), Language(Function(lambda context, request: [1.0, 0.0], "other"))]
+    ran([Policy(models[0], ids=range(20)), Policy(models[1], ids=range(20, 40))], steps=2)
+    assert models[0].record is models[1].record
+    assert simengine.decisions(models[1]).sizes["row"] == 80
+
+
+def test_checkpoints_and_cuts_do_not_show_in_a_run_with_language_models() -> None:
+    from simengine.testing import split_equals_whole
+
+    split_equals_whole(Adoption, steps=6, policies={"agents.adopt": Language(UNDECIDED)})
