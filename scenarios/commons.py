@@ -14,9 +14,9 @@ to punish, a belief g (the norm it would like), and wealth P. A round of a villa
    (once, by how many it may be). Whoever has less than nothing starves.
 6. Each meets another one k, drawn evenly, and copies its effort, monitoring and belief with probability
    1 / (1 + exp(-delta (payoff of k - own payoff))), each with normal noise.
-7. Each proposes a cap, its belief; the norm becomes the median of the proposals. With ``agreement="vote"`` each votes
-   for a proposal of another instead, the one nearest to the cap it names (by the rule its belief, of two the lower), and
-   the norm becomes the one with most votes; ties are drawn among those who proposed them.
+7. Each proposes a cap, its belief; the norm becomes the median of the proposals. With ``agreement="vote"`` each names
+   a cap (by the rule its belief) and so votes for the nearest proposal of another, of two the lower; the norm becomes
+   the proposal with most votes, of equals one that is drawn among those who proposed them.
 8. What is left of the stock grows, R = R' + r R' (1 - R' / K) by default (`commons_growth` has all laws).
 
 A village ends when its stock is `stock_minimum` or less, and with its first starvation (``ends="first_starvation"``,
@@ -51,9 +51,10 @@ villages of some hundreds, not millions. A village of another size fares alike w
 to N. `SOCIETIES` is the paper's comparison of environments and societies. `GovSim` has three commons that were made for
 language models.
 
-A round of the paper's language models is four decisions: effort, whether to punish, a proposal, a vote. What they are
-told is in `commons_words`; they see how others fare (``sees_peer``) and are copied by nobody (``imitation=False``). With
-``statements`` whoever proposes may say something for it, that voters read and that goes with the norm that wins.
+A round of the paper's language models is four decisions: `choose_effort`, `punish`, `propose` and `vote`; what they are
+told is in `commons_words`. They see how somebody fares (``sees_peer``), vote (``agreement="vote"``) and copy nobody
+(``imitation=False``). With ``statements`` those who propose may say something for it (`argue`), which voters read and
+which goes with the norm that wins.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """What language models are told in `commons`: a villager who fishes, watches, proposes and votes.
 
-A round of the paper's language models is four calls a villager: effort, punishment, a proposal, a vote. Each is told
+A round of the paper's language models is four decisions of each villager: effort, punishment, a proposal, a vote (four
+calls with ``Language(..., orders=1)``; by default the two options of punishing are shown in both orders). It is told
 its role and its needs, what it has and sees, and the norm; how the stock grows, what it can carry and how effort turns
-into harvest stays unsaid. Where villagers are altruists or selfish, each has one of eight lines of its kind, by its id
-(the paper's own lines and prompts are not published).
+into harvest stays unsaid. Where villagers are altruists or selfish, one of eight lines of its kind is dealt out to each
+(the paper's own lines and prompts are not used); ``Language(..., personas=)`` takes their place.
 
 What may be seen is what the rule sees: the parameters ``sees_stock``, ``sees_norm`` and ``sees_peer`` hold for models,
 too. With ``statements`` proposals come with a text, which others read between tags, as words of somebody else.
@@ -18,41 +19,45 @@ from typing import Any
 import numpy as np
 
 from simengine.policies.language.contexts import FIRST_TEXT, fenced, guard
+from simengine.policies.language.personas import Personas
 from simengine.policies.language.prompts import Prompt
 
 SAID = "said"
 """The tag of what others have said."""
 
-ALTRUISTIC = (
-    "You want everybody in the village to have enough.",
-    "You would rather have less yourself than see a neighbour starve.",
-    "You care about those who will live off the stock after you.",
-    "You think of the village first and of yourself second.",
-    "You are content with little and glad when others do well.",
-    "You feel responsible for what all share.",
-    "You like to give more than you take.",
-    "What is good for all is good for you.",
+ORDINARY = "You are a villager like the others."
+ALTRUISTIC = Personas(
+    (
+        "You want everybody in the village to have enough.",
+        "You would rather have less yourself than see a neighbour starve.",
+        "You care about those who will live off the stock after you.",
+        "You think of the village first and of yourself second.",
+        "You are content with little and glad when others do well.",
+        "You feel responsible for what all share.",
+        "You like to give more than you take.",
+        "What is good for all is good for you.",
+    )
 )
-SELFISH = (
-    "You want as much for yourself as you can get.",
-    "You think that everybody has to look after themselves.",
-    "You care about your own wealth and little else.",
-    "You take what you can before others do.",
-    "You see no reason to have less than your neighbours.",
-    "What becomes of the others is their own affair.",
-    "You like to take more than you give.",
-    "What is good for you comes first.",
+SELFISH = Personas(
+    (
+        "You want as much for yourself as you can get.",
+        "You think that everybody has to look after themselves.",
+        "You care about your own wealth and little else.",
+        "You take what you can before others do.",
+        "You see no reason to have less than your neighbours.",
+        "What becomes of the others is their own affair.",
+        "You like to take more than you give.",
+        "What is good for you comes first.",
+    )
 )
 
 
 def persona(asked: Any) -> list[str]:
-    """Return who each is, a line; nothing in a society without kinds of people."""
+    """Return who each is, in a line."""
     if asked.p.society == "general":
-        return [""] * len(asked.ids)
-    return [
-        f"{(ALTRUISTIC if altruist else SELFISH)[number % len(ALTRUISTIC)]}\n"
-        for number, altruist in zip(asked.ids.tolist(), asked.agents.altruist.tolist(), strict=True)
-    ]
+        return [ORDINARY] * len(asked.ids)
+    dealt = zip(ALTRUISTIC.dealt(asked), SELFISH.dealt(asked), asked.agents.altruist.tolist(), strict=True)
+    return [kind if altruist else unkind for kind, unkind, altruist in dealt]
 
 
 def quoted(digests: Sequence[int], asked: Any) -> list[str]:
@@ -182,18 +187,18 @@ def seen_before_vote(asked: Any) -> dict[str, Any]:
 
 
 VILLAGE = (
-    "You are a member of a village that lives off one stock, as of the fish in a lake. In each round every member makes "
-    "an effort between 0 and 1 and harvests; more effort harvests more, and so does the same effort where the stock is "
-    "larger. What is left of the stock grows. A member needs {p.subsistence:g} a round; what it harvests beyond that "
-    "becomes wealth, what it lacks is taken from its wealth, and whoever has less than nothing starves. The village has "
-    "a norm: the most that a member should harvest in a round."
+    "You are a member of a village that lives off one stock, as of the fish in a lake. In each round every member "
+    "makes an effort between 0 and 1 and harvests; more effort harvests more, and the same effort harvests more where "
+    "the stock is larger. What is left of the stock grows. A member needs {p.subsistence:g} a round: what it harvests "
+    "beyond that becomes wealth, what it lacks is taken from its wealth, and whoever has less than nothing starves. "
+    "The village has a norm, the most that a member should harvest in a round."
 )
 SHOWN = {"wealth": 1, "effort": 2, "harvest": 1, "belief": 2}
 """Decimals that are shown, and to which situations are told apart."""
 
 CHOOSE_EFFORT = Prompt(
     system=VILLAGE,
-    question="{persona}Your effort has been {effort:.2f}, your wealth is {wealth:.1f}.{past}{met}{in_stock}{rule}"
+    question="{persona}\nYour effort has been {effort:.2f}, your wealth is {wealth:.1f}.{past}{met}{in_stock}{rule}"
     "{sanctions}\nWhich effort do you make in this round, from 0 to 1?",
     see=seen_before_harvest,
     digits=SHOWN | {"stock": 0, "norm": 1},
@@ -201,7 +206,7 @@ CHOOSE_EFFORT = Prompt(
 )
 INSPECT = Prompt(
     system=VILLAGE,
-    question="{persona}You harvested {harvest:.1f} in this round, your wealth is {wealth:.1f}.{sanctions}\n"
+    question="{persona}\nYou harvested {harvest:.1f} in this round, your wealth is {wealth:.1f}.{sanctions}\n"
     "You may inspect what another member has harvested. Do you inspect it, or let it be?",
     see=seen_before_looking,
     digits={"wealth": 1, "harvest": 1},
@@ -209,7 +214,7 @@ INSPECT = Prompt(
 PUNISH = Prompt(
     system=f"{VILLAGE} Members may punish one another: it costs the punished {{p.penalty_size:g}} and who punishes "
     "{p.punishment_cost:g}.",
-    question="{persona}In this round another member has harvested {peer_harvest:.1f}, you {harvest:.1f}. The norm is "
+    question="{persona}\nIn this round another member has harvested {peer_harvest:.1f}, you {harvest:.1f}. The norm is "
     "{norm:.1f}. Your wealth is {wealth:.1f}.\nDo you punish that member, or let it be?",
     see=seen_of_another,
     digits={"wealth": 1, "harvest": 1, "peer_harvest": 1, "norm": 1},
@@ -217,15 +222,15 @@ PUNISH = Prompt(
 )
 ADOPT = Prompt(
     system=VILLAGE,
-    question="{persona}You make an effort of {effort:.2f} and think that nobody should harvest more than {belief:.2f} "
-    "in a round; your payoff is {payoff:.1f}. You meet another member, whose payoff is {model_payoff:.1f}.\nDo you keep "
-    "to your effort and your view, or copy those of the other?",
+    question="{persona}\nYou make an effort of {effort:.2f} and think that nobody should harvest more than "
+    "{belief:.2f} in a round; your payoff is {payoff:.1f}. You meet another member, whose payoff is "
+    "{model_payoff:.1f}.\nDo you keep to your effort and your view, or copy those of the other?",
     see=seen_of_a_model,
     digits={"payoff": 1, "effort": 2, "belief": 2, "model_payoff": 1},
 )
 PROPOSE = Prompt(
     system=VILLAGE,
-    question="{persona}In this round you made an effort of {effort:.2f} and harvested {harvest:.1f}; your wealth is "
+    question="{persona}\nIn this round you made an effort of {effort:.2f} and harvested {harvest:.1f}; your wealth is "
     "{wealth:.1f}.{punished}{in_stock}{rule}{sanctions} Your view so far is that nobody should harvest more than "
     "{belief:.2f} in a round.\nThe village now agrees on its norm for the next round. Which norm do you propose?",
     see=seen_after_harvest,
@@ -234,7 +239,7 @@ PROPOSE = Prompt(
 )
 ARGUE = Prompt(
     system=VILLAGE,
-    question="{persona}In this round you made an effort of {effort:.2f} and harvested {harvest:.1f}; your wealth is "
+    question="{persona}\nIn this round you made an effort of {effort:.2f} and harvested {harvest:.1f}; your wealth is "
     "{wealth:.1f}.{punished}{in_stock}{rule} You propose that nobody harvests more than {proposal:.2f} in a round.\n"
     "Say to the other members, in one or two sentences, what you want to say for your proposal.",
     see=seen_after_harvest,
@@ -245,7 +250,7 @@ ARGUE = Prompt(
 )
 VOTE = Prompt(
     system=VILLAGE,
-    question="{persona}In this round you made an effort of {effort:.2f} and harvested {harvest:.1f}; your wealth is "
+    question="{persona}\nIn this round you made an effort of {effort:.2f} and harvested {harvest:.1f}; your wealth is "
     "{wealth:.1f}.{in_stock} You proposed a norm of {proposal:.2f}. The others propose:\n{proposals}\n"
     "The norm with most votes is that of the next round. Which of the others' proposals do you vote for?",
     see=seen_before_vote,

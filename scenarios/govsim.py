@@ -33,8 +33,10 @@ with 11 each gains 39, with 12 only 32. Who alone asks for d more than 10 in the
 for the second.
 
 The three commons, ``commons`` = fishery, pasture, pollution, have these dynamics; what they differ in are words
-(`WORDS`), for agents who read. What language models are told is in `govsim_words`, with ``universalization`` also the
-share, and what happens if all take more. Measures and their readings: `govsim_measures`.
+(`WORDS`), for agents who read. What language models are told is in `govsim_words`: with ``universalization`` also the
+share, and what happens if all take more; with ``talk`` each may say something at the end of a month (`speak`), all at
+once, that its community reads in the next; the paper's members speak in turn, up to ten times. Measures and their
+readings: `govsim_measures`.
 
 Where paper and code are silent or differ: over-usage compares amounts received, as gain adds them up; units that remain
 in the proportional allocation are drawn with even chances, at most one a member (the code weighs members by what they
@@ -127,6 +129,12 @@ def who_harvests(agents: Any, communities: Any, step: int) -> Any:
     return (communities.members[agents.community] > 0) & (agents.joins <= step)
 
 
+def who_speaks(agents: Any, communities: Any, p: Any, step: int) -> Any:
+    """Return who has harvested in a month after which there is another one."""
+    goes_on = (communities.collapsed == 0) & (communities.months < p.months)
+    return who_harvests(agents, communities, step) & goes_on[agents.community]
+
+
 class GovSim(Scenario):
     """Communities that harvest a doubling stock month by month (Piatti et al. 2024)."""
 
@@ -144,6 +152,7 @@ class GovSim(Scenario):
     member: str = param("fisher", description="what a member is called")
     resource: str = param("tons of fish in the lake", description="what units of the stock are called")
     take: str = param("catch", description="what to take a unit is called")
+    talk: bool = param(False, description="whether members may say something at the end of a month")
     universalization: bool = param(False, description="whether language models are told what happens if all take more")
     months: int = param(12, low=1, description="months T that are to be survived")
     capacity: int = param(100, low=1, description="largest stock K")
@@ -206,6 +215,7 @@ class GovSim(Scenario):
         harvests=field(int, long_name="months in which it has harvested"),
         over_group=field(int, long_name="harvests above the threshold"),
         over_member=field(int, long_name="harvests above a member's share of it"),
+        said=field(int, low=0, long_name="digest of what it last said; 0: nothing"),
     )
     units = population(size="capacity", dim="unit")
 
@@ -412,6 +422,11 @@ class GovSim(Scenario):
             new.harvests[me] += 1
             new.over_group[me] += 1 if acc.gets > acc.limit else 0
             new.over_member[me] += 1 if acc.gets > acc.limit_each else 0
+
+    @decision(agents.said, when={"talk": True}, asked=who_speaks)
+    def speak(me):
+        """4. Say something to the others; by the rule, nothing."""
+        return 0
 
     prompts = PROMPTS
     observe = [outcomes, mean_stock, imbalance, streaming.entropy("agents.request")]

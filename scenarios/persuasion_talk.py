@@ -22,7 +22,8 @@ x, and believes after "good"
 A Bayesian receiver takes x = h, and so does a plain one, whose prompt only says less; a skeptical one takes
 (1 - ``doubt``) h, a trusting one h + ``faith`` (1 - h). They are dealt out at random in the shares that the parameters
 give. One accepts if it believes at least t, that is if x >= h* = 1 - m (1 - t) / ((1 - m) t), 4/7 with m = 0.3 and
-t = 0.5; m + (1 - m) (1 - ``honesty``) of those accept, the others never.
+t = 0.5; m + (1 - m) (1 - ``honesty``) of those accept, the others never. The default of 0.6 is a little more than h*
+needs, so that words may round it.
 
 Whoever answers in a rule's place, each belief stands beside that of a Bayesian who reads story and report as the
 numbers that they put into words: ``belief_gap`` is the mean distance, ``belief_lean`` the mean difference, and
@@ -139,10 +140,8 @@ class PersuasionTalk(Scenario):
     view: Literal["explicit", "self_derived"] = param(
         "explicit", description="whether senders are told prior and payoffs, or have to infer them"
     )
-    told_honesty: float = param(4 / 7, low=0, high=1, description="honesty that senders tell of themselves")
-    presumed_honesty: float = param(
-        4 / 7, low=0, high=1, description="honesty that receivers presume where none is told"
-    )
+    told_honesty: float = param(0.6, low=0, high=1, description="honesty that senders tell of themselves")
+    presumed_honesty: float = param(0.6, low=0, high=1, description="honesty that receivers presume where none is told")
     honesty: float | None = param(None, low=0, high=1, description="honesty that senders have; none: as told, or 0")
     plain: float = param(0.0, low=0, high=1, description="share of receivers who are not told to reason by Bayes' rule")
     skeptical: float = param(0.0, low=0, high=1, description="share of skeptical receivers")

@@ -48,7 +48,7 @@ def announcement(wants: str, claim: float, honesty: float) -> str:
     """Return what a sender of `persuasion` announced, in words."""
     side, other = ("bad", "good") if wants == "reject" else ("good", "bad")
     return (
-        f'wants you to {wants}; announced to say "{side}" of {side} offers with probability {claim:.3g}, '
+        f'announced to say "{side}" of {side} offers with probability {claim:.3g}, '
         f"and to tell the truth about {other} ones with probability {honesty:.3g}"
     )
 
@@ -62,9 +62,10 @@ def heard_from_senders(asked: Any) -> dict[str, Any]:
         named, senders.opposed.tolist(), senders.claim.tolist(), senders.announced.tolist(), senders.message.tolist(),
         senders.kept.tolist(), senders.checked.tolist(), strict=True,
     ):  # fmt: skip
-        record = f"; told the truth {kept} of {checked} times when it was against its interest" if p.learning else ""
-        line = f'{announcement("reject" if opposed else "accept", claim, announced)}{record}; says "{STATES[message]}"'
-        lines.append(f"- {who} {line}.")
+        wants = "reject" if opposed else "accept"
+        record = f"; told the truth {kept} of {checked} times when it was against its interest" if checked else ""
+        story = f"{announcement(wants, claim, announced)}{record if p.learning else ''}"
+        lines.append(f'- {who} wants you to {wants}; {story}; says "{STATES[message]}".')
         facts.append([opposed, claim, announced, message, *((kept, checked) if p.learning else (0, 0))])
     # The facts are the lines with all digits, for answers in numbers; no text shows them.
     return {"heard": "\n".join(lines), "facts": json.dumps(facts)}
@@ -108,7 +109,7 @@ RECEIVER = (
 )
 STAKES = "Accepting it is worth {accepting:.2f} if it is good, rejecting it {rejecting:.2f} if it is bad."
 ACCEPT = "\nDo you accept the offer or reject it?"
-STATE = "\nHow likely is it that the offer is good?"
+STATE = "How likely is it that the offer is good?"
 TOLD = "Before any message you take this offer to be good with probability {prior:.2f}.{traits} You hear:\n{heard}\n"
 
 DECIDE = Prompt(
@@ -125,7 +126,7 @@ SPEAK = Prompt(
     system=MARKET
     + "You are a sender. You gain 1 for each receiver who does what you want, whatever the offer is. Receivers know "
     "what you announced. You say one word of this offer, good or bad, to all.",
-    question="This offer is {state}. You want receivers to {wants} it. The sender {announcement}.\nWhat do you say?",
+    question="This offer is {state}. You want receivers to {wants} it. You {announcement}.\nWhat do you say?",
     see=seen_by_senders,
     labels=("bad", "good"),
     digits={"claim": 3, "announced": 3},
@@ -138,10 +139,12 @@ SELLER = (
 
 SETUP = (
     "Offers are good with probability {prior:.3g}. Accepting a good one is worth {accepting:.2f} to the buyer, "
-    "rejecting a bad one {rejecting:.2f}, everything else nothing; a buyer who thinks in probabilities follows Bayes' "
-    "rule. "
+    "rejecting a bad one {rejecting:.2f}, everything else nothing. "
 )
 """What the explicit view adds for sellers; in the self-derived one they have to find out themselves."""
+
+BAYES = "A buyer who thinks in probabilities follows Bayes' rule. "
+"""What it adds for those whose messages tell of their honesty."""
 
 TASKS = {
     "naive": "Write a message to the buyer that persuades the buyer to accept.",
@@ -176,7 +179,7 @@ def setup_of(asked: Any) -> str:
     """Return what sellers are told of the game, which depends on the view."""
     p = asked.p
     text = SETUP.format(prior=p.prior, accepting=2.0 * (1.0 - p.threshold), rejecting=2.0 * p.threshold)
-    return text if p.view == "explicit" else ""
+    return text + (BAYES if p.narrated else "") if p.view == "explicit" else ""
 
 
 def seen_before_selling(asked: Any) -> dict[str, Any]:
@@ -184,23 +187,31 @@ def seen_before_selling(asked: Any) -> dict[str, Any]:
     return {"setup": setup_of(asked), "prior": asked.p.prior}
 
 
+def story_of(asked: Any) -> list[str]:
+    """Return what each seller tells of itself, where it does."""
+    story = "You tell buyers that you report bad offers as bad with probability {:.6g}. " if asked.p.narrated else ""
+    return [story.format(told) for told in asked.agents.told.tolist()]
+
+
 def seen_in_selling(asked: Any) -> dict[str, Any]:
     """Return what a seller knows of the game and of the offer, and what it tells of itself."""
-    senders, narrated = asked.agents, asked.p.narrated
-    story = "You tell buyers that you report bad offers as bad with probability {:.2f}. " if narrated else ""
     return {
         "setup": setup_of(asked),
-        "state": np.array(STATES)[senders.state],
-        "told": senders.told,
-        "story": [story.format(told) for told in senders.told.tolist()],
+        "state": np.array(STATES)[asked.agents.state],
+        "told": asked.agents.told,
+        "story": story_of(asked),
     }
 
 
 def seen_in_writing(asked: Any) -> dict[str, Any]:
     """Return what a seller is to say of itself and of the offer, and how; not what the offer is."""
-    found = seen_in_selling(asked)
-    del found["state"]
-    return found | {"task": TASKS[asked.p.style], "report": np.array(STATES)[asked.agents.report]}
+    return {
+        "task": TASKS[asked.p.style],
+        "setup": setup_of(asked),
+        "told": asked.agents.told,
+        "story": story_of(asked),
+        "report": np.array(STATES)[asked.agents.report],
+    }
 
 
 def message_read(asked: Any) -> NDArray[Any]:
@@ -208,7 +219,7 @@ def message_read(asked: Any) -> NDArray[Any]:
     senders, mine = asked.populations["senders"], asked.agents.sender
     texts = spelt_out(senders.message, WORD.texts, asked.texts)
     if asked.p.narrated:
-        story = [f" I report bad offers as bad with probability {told:.2f}." for told in senders.told.tolist()]
+        story = [f" I report bad offers as bad with probability {told:.6g}." for told in senders.told.tolist()]
         by_rule = (senders.message >= 0) & (senders.message < len(WORD.texts))
         texts = np.where(by_rule, texts + np.array(story, object), texts)
     found: NDArray[Any] = texts[mine]
@@ -220,7 +231,7 @@ def seen_by_buyers(asked: Any) -> dict[str, Any]:
     kinds = np.array([text + " " if text else "" for text in PERSONAS], object)
     return {
         "prior": asked.p.prior,
-        "persona": kinds[asked.agents.kind],
+        "manner": kinds[asked.agents.kind],
         **stakes(asked),
         "message": message_read(asked),
     }
@@ -231,7 +242,7 @@ BUYER = (
     "is worth you are told."
 )
 READ = (
-    "{persona}Of all offers, a share of {prior:.3g} is good. The seller of this one, who knows whether it is, "
+    "{manner}Of all offers, a share of {prior:.3g} is good. The seller of this one, who knows whether it is, "
     "writes:\n{message}\n"
 )
 
@@ -261,7 +272,7 @@ REPORT = Prompt(
     question="{setup}{story}This offer is {state}.\nDo you report it as good or as bad?",
     see=seen_in_selling,
     labels=("bad", "good"),
-    digits={"told": 2},
+    digits={"told": 6},
 )
 
 WORD = Prompt(
@@ -270,6 +281,6 @@ WORD = Prompt(
     see=seen_in_writing,
     words=True,
     texts=("This offer is bad.", "This offer is good."),
-    digits={"told": 2},
+    digits={"told": 6},
     max_tokens=400,
 )

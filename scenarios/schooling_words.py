@@ -18,9 +18,11 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from simengine import (
     Output,
+    Regimes,
     Space,
     count,
     decision,
@@ -72,14 +74,15 @@ def seen(asked: Any) -> dict[str, Any]:
     """Return for each fish whom it sees in its three zones, on which side, and where those near it are heading."""
     p, school = asked.p, asked.populations["agents"]
     positions, headings = school.position, school.heading
+    around = cKDTree(positions, boxsize=p.box).query_ball_point(asked.agents.position, p.radius_attraction)
     columns: dict[str, list[str]] = {"too_near": [], "near": [], "far": [], "swimming": []}
-    for position, heading in zip(asked.agents.position, asked.agents.heading, strict=True):
-        offsets = positions - position
+    for position, heading, listed in zip(asked.agents.position, asked.agents.heading, around, strict=True):
+        offsets = positions[listed] - position
         if p.box is not None:
             offsets -= p.box * np.rint(offsets / p.box)
         distance = np.sqrt(np.square(offsets).sum(axis=1))
         within = (distance >= LEAST_DISTANCE) & (distance < p.radius_attraction)
-        axes, distance, theirs = frame(heading), distance[within], headings[within]
+        axes, distance, theirs = frame(heading), distance[within], headings[listed][within]
         own = offsets[within] @ axes.T
         touching = distance < p.radius_repulsion
         visible = ~touching & (own[:, 0] > p.sight_cosine * distance)
@@ -160,6 +163,10 @@ class GuidedSchooling(Schooling):
     """Schooling fish of which some are steered by a policy (Couzin et al. 2002 for the others)."""
 
     rules: Literal["couzin"] = param("couzin", description="rule set")
+    regimes = Regimes(
+        by=("rules", "regime"),
+        table={chosen: values for chosen, values in Schooling.regimes.table.items() if chosen[0] == "couzin"},
+    )
 
     agents = population(
         size="n_agents",

@@ -252,7 +252,7 @@ def full_sweep(
             # A step informative beyond 1/2 leads to both sides of it: up is above, down below.
             x = 1.0 - up
             y = down
-            if x < lower or inner == 0:
+            if x <= lower + SNAP or inner == 0:
                 position = x * per_outer
                 node = min(int(position), outer - 1)
             else:
@@ -262,7 +262,7 @@ def full_sweep(
                 node += outer + 2
             fraction = position - node
             above = values[last - node] + fraction * (values[last - node - 1] - values[last - node])
-            if y < lower or inner == 0:
+            if y <= lower + SNAP or inner == 0:
                 position = y * per_outer
                 node = min(int(position), outer - 1)
             else:

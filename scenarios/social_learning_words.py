@@ -5,8 +5,9 @@ reliable the next report is, the oracle words the finding that the engine has dr
 a belief and buy or leave. Each is told what the rule in its place knows: of what others did the public belief, as it
 follows from Bayes' rule, of its own report the reliability; nobody is told the state.
 
-`ACT_FROM_HISTORY` and `BELIEVE_FROM_HISTORY` list what earlier buyers did instead (they take a memory, in which each
-community keeps its public history), and `PLAN_ALONE` leaves out that buyers see one another.
+`ACT_FROM_HISTORY` and `BELIEVE_FROM_HISTORY` list what earlier buyers did instead; they take a memory, in which each
+community keeps its public history, and one model for both decisions shares it. `PLAN_ALONE` leaves out that buyers see
+one another.
 """
 
 from __future__ import annotations
@@ -112,7 +113,9 @@ ACT_FROM_HISTORY = replace(
     remember=REMEMBERED,
 )  # fmt: skip
 
-BELIEVE_FROM_HISTORY = replace(ACT_FROM_HISTORY, question=FROM_HISTORY + REPORT + STATE, labels=(), answer=Belief)
+BELIEVE_FROM_HISTORY = replace(
+    ACT_FROM_HISTORY, question=FROM_HISTORY + REPORT + STATE, labels=(), answer=Belief, remember=""
+)
 
 WORD = Prompt(
     system=(
@@ -133,7 +136,7 @@ PLANNING = (
     "one before. Of a buyer, buying a bad model and leaving a good one are mistakes, which buyers want to avoid."
 )
 
-CHOOSE = "\nHow reliable is the next report to be?"
+CHOOSE = "How reliable is the next report to be?"
 
 PLAN = Prompt(
     system=SETTING + PUBLIC + PLANNING,
@@ -146,5 +149,5 @@ PLAN = Prompt(
 PLAN_ALONE = replace(
     PLAN,
     system=SETTING + "Everybody sees how reliable a buyer's report was. " + PLANNING,
-    question="{aim} {price} The model is good with a probability of {belief:.1%}." + CHOOSE,
+    question="{aim} {price} The model is good with a probability of {belief:.1%}. " + CHOOSE,
 )

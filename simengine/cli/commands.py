@@ -127,6 +127,7 @@ def run(
     base_url: options.BaseUrl = None,
     model: options.Model = None,
     key_env: options.KeyEnvironment = None,
+    schema: options.Schema = None,
     elicitation: options.Elicitation = None,
     connections: options.Connections = None,
     budget: options.Budget = None,
@@ -189,6 +190,7 @@ def resume(
     base_url: options.BaseUrl = None,
     model: options.Model = None,
     key_env: options.KeyEnvironment = None,
+    schema: options.Schema = None,
     connections: options.Connections = None,
     budget: options.Budget = None,
     requests_per_minute: options.RequestsPerMinute = None,
@@ -283,6 +285,16 @@ def branch(
     threads: options.Threads = None,
     shards: options.Shards = None,
     address: options.Address = None,
+    backend: options.Backend = None,
+    base_url: options.BaseUrl = None,
+    model: options.Model = None,
+    key_env: options.KeyEnvironment = None,
+    schema: options.Schema = None,
+    connections: options.Connections = None,
+    budget: options.Budget = None,
+    requests_per_minute: options.RequestsPerMinute = None,
+    tokens_per_minute: options.TokensPerMinute = None,
+    answers_cache: options.AnswersCache = None,
     progress: options.Progress = True,
     as_json: options.Json = False,
 ) -> None:
@@ -292,6 +304,10 @@ def branch(
 
       simengine branch school.nc --at 500 --set noise=0.3
       simengine branch school.nc --at 500 --set speed=2 --steps 3000 --out faster.nc
+      simengine branch herd.nc --at 20 --set loss=2 --backend openai --base-url URL --model my-model
+
+    What language models were asked before is answered from the record beside FILE; --backend says who is asked the
+    rest.
     """
     from simengine.cli.continuing import BranchRequest
     from simengine.cli.continuing import branch as part
@@ -306,6 +322,7 @@ def branch(
             out=out,
             keywords=keywords | ({"overwrite": True} if force else {}),
             as_json=as_json,
+            language=language_given(context),
         )
     )
 

@@ -24,6 +24,9 @@ BASH = "complete_bash"
 SEPARATORS = ("=", ":")
 """Where bash cuts words, besides at blanks."""
 
+RECORD_SUFFIX = ".calls"
+"""What follows a run file's name in that of its record of calls, as in `simengine.policies.reports`."""
+
 SWITCHES = ("true", "false")
 
 Offer = list[tuple[str, str]]
@@ -126,6 +129,27 @@ def elicitations(ctx: typer.Context, incomplete: str) -> Iterator[tuple[str, str
     from simengine.cli.language_options import ELICITATIONS
 
     yield from ((name, "") for name in ELICITATIONS)
+
+
+@_quiet
+def schemas(ctx: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
+    """Offer the ways of asking for a schema."""
+    from simengine.cli.language_options import SCHEMAS
+
+    yield from ((name, "") for name in SCHEMAS)
+
+
+@_quiet
+def recorded_decisions(ctx: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
+    """Offer the decisions whose calls lie beside a run's file."""
+    import sqlite3
+    from contextlib import closing
+
+    path = Path(_named(ctx, "path"))
+    path = path if path.name.endswith(RECORD_SUFFIX) else path.with_name(path.name + RECORD_SUFFIX)
+    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as record:
+        for label, count in record.execute("SELECT label, count(*) FROM answers GROUP BY label ORDER BY label"):
+            yield label, f"{count} calls"
 
 
 def _sweeps(folder: Path) -> Iterator[tuple[Path, bool]]:

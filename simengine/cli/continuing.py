@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ class BranchRequest:
     out: Path | None
     keywords: Mapping[str, Any]
     as_json: bool
+    language: Mapping[str, Any] = field(default_factory=dict)
 
 
 def resume(path: Path, keywords: Mapping[str, Any], as_json: bool, language: Mapping[str, Any]) -> int:
@@ -46,10 +47,12 @@ def resume(path: Path, keywords: Mapping[str, Any], as_json: bool, language: Map
     if is_sweep(path):
         from simengine.cli import sweeping
 
+        if language:
+            raise InputError(f"--{next(iter(language)).replace('_', '-')}: no sweep has language models")
         return sweeping.resume(path, keywords, as_json)
     path = run_path(path)
     was_finished = path.is_file() and not parts_of(path).is_dir()
-    with explained(path):
+    with explained(path, language=language):
         calls = calls_of(language, "resume") if language else {}
         dataset = simengine.resume(path, **keywords, **calls)
     with dataset:
@@ -91,8 +94,9 @@ def branch(request: BranchRequest) -> None:
         scenario = scenario_of(path, dataset.attrs)
     changes = settings.parameters(scenario, request.settings, request.stray, "branch")
     out = request.out or Path(f"{path.stem}-branch-{request.step}.nc")
-    with explained(out, scenario):
-        branched = simengine.branch(path, at=request.step, out=out, **request.keywords, **changes)
+    calls = calls_of(request.language, "branch") if request.language else {}
+    with explained(out, scenario, request.language):
+        branched = simengine.branch(path, at=request.step, out=out, **request.keywords, **calls, **changes)
     with branched:
         said = summary.document(scenario, branched, out, time.perf_counter() - begun)
     summary.show({"branched_from": str(path), "branched_at": request.step, **said}, request.as_json)

@@ -172,6 +172,17 @@ KeyEnvironment = Annotated[
         autocompletion=completing.left_to_the_shell,
     ),
 ]
+Schema = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WAY",
+        show_default=False,
+        rich_help_panel=ABOUT_MODELS,
+        help="How the server is asked to keep to a schema: response_format, structured_outputs (vLLM) or prompt (by "
+        "words). simengine llm doctor says which it keeps. By default response_format.",
+        autocompletion=completing.schemas,
+    ),
+]
 Elicitation = Annotated[
     str | None,
     typer.Option(

@@ -48,11 +48,13 @@ def perform(request: Request) -> None:
     out = Path(keywords.pop("out", None) or f"{label(name)}-{keywords.get('seed', 0)}.nc")
     if interventions:
         keywords["interventions"] = interventions
-    answering = language_options.policies_of(found, request.policies, request.language)
+    answering = language_options.policies_of(
+        found, request.policies, request.language, parameters, keywords.get("start")
+    )
     if answering:
         keywords["policies"] = answering
     overriding = {**request.keywords, **({"interventions": ()} if request.interventions else {})}
-    with explained(out, found), filed.located(overridden=overriding, alone=bool(filed_parameters) and not given):
+    with explained(out, found, request.language), filed.located(overridden=overriding, alone=bool(filed_parameters) and not given):
         dataset = simengine.run(found, out=out, **keywords, **parameters)
     with dataset:
         said = summary.document(found, dataset, out, time.perf_counter() - begun)

@@ -70,7 +70,8 @@ class Kernel:
     ``answers`` is asked for each decision that is answered outside compiled code (of several shards the first one asks,
     and the others are told); in one shard of
     several, ``share(what, step)`` wherever shards tell one another something. ``early`` are those of
-    ``host_decisions`` that are only asked where they stand, and answered as late as the step allows.
+    ``host_decisions`` that are asked before their rule, and answered as late as the step allows, ``at_once`` those of
+    them that are answered right after it.
     """
 
     def __init__(
@@ -84,13 +85,14 @@ class Kernel:
         cut: Cut | None = None,
         share: Callable[[Share, int], None] | None = None,
         early: frozenset[str] = frozenset(),
+        at_once: frozenset[str] = frozenset(),
     ) -> None:
         target.pin()
         self.scenario = scenario
         self.state = state
         self.threads = threads
         self.answers = answers
-        self._host_decisions, self._early = host_decisions, early
+        self._host_decisions, self._early, self._at_once = host_decisions, early, at_once
         self.cut, self.share = cut, share
         self.plan = self._planned(scenario)
         name = re.sub(r"(?<!^)(?=[A-Z])", "_", type(scenario).__name__).lower()
@@ -164,7 +166,7 @@ class Kernel:
                     yield arguments, place, names.used[name]
 
     def _planned(self, scenario: Scenario) -> Plan:
-        return write_module(scenario, self.threads > 1, self._host_decisions, self.cut, self._early)
+        return write_module(scenario, self.threads > 1, self._host_decisions, self.cut, self._early, self._at_once)
 
     def _stream_keys(self, seed: int) -> NDArray[np.uint64]:
         keys = [stream_key(seed, *names) for names in self.plan.streams.names]

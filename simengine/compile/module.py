@@ -13,7 +13,7 @@ from simengine.compile.lanes import lane_form
 from simengine.compile.lower import Lowering
 from simengine.compile.lowered import Lowered
 from simengine.compile.names import Binding, Collector, Lines, Names, Streams
-from simengine.compile.sharing import Cut, Share, Step, check_regions, cut_into_segments, is_repeated
+from simengine.compile.sharing import Begins, Cut, Share, Step, check_regions, cut_into_segments, is_repeated
 from simengine.errors import ScenarioError
 from simengine.relations.base import Relation
 from simengine.relations.network import Neighbours, Network
@@ -73,10 +73,10 @@ class ModuleWriter:
 
     def __init__(
         self, scenario: Scenario, parallel: bool, host_decisions: frozenset[str], cut: Cut | None = None,
-        early: frozenset[str] = frozenset(),
+        early: frozenset[str] = frozenset(), at_once: frozenset[str] = frozenset(),
     ) -> None:  # fmt: skip
         self.scenario = scenario
-        self.early = early
+        self.early, self.at_once = early, at_once
         self.cut = cut
         self.not_in_regions = ""
         self.parallel = parallel
@@ -233,8 +233,8 @@ class ModuleWriter:
             )
         declared = list(self.populations.values())
         if self.cut is not None and not self.not_in_regions:
-            cut = [part for part in cut_into_segments(steps, stops, self.cut, declared) if part != [] or stops]
-            return [HostPhase(part) if isinstance(part, Decision) else part for part in cut]  # type: ignore[misc]
+            cut = cut_into_segments(steps, stops, self.cut, declared, self.early)
+            return [_answered_outside(part) for part in cut if part != [] or stops]
         found: list[list[emit.Function] | HostPhase | Turns | Share] = [[]]
         under_way: list[Decision] = []
         for step in steps:
@@ -251,7 +251,10 @@ class ModuleWriter:
                 found += [Turns(step.phase, step.function), []]
             elif self._label(step.phase) in self.early:
                 found += [HostPhase(step.phase, begins=True), [step.function]]
-                under_way.append(step.phase)
+                if self._label(step.phase) in self.at_once:
+                    found += [HostPhase(step.phase), []]
+                else:
+                    under_way.append(step.phase)
             else:
                 segment.append(step.function)
                 found += [HostPhase(step.phase), []]
@@ -409,7 +412,7 @@ class ModuleWriter:
                     body.line(f"status[1] = {number + 1}")
                     body.line("return step + 1")
         code.line("@kept_by_signature")
-        code.line("@njit(cache=True, nogil=True, error_model='numpy')")
+        code.line("@njit(cache=True, nogil=True, error_model='numpy', no_cfunc_wrapper=True)")
         code.line(f"def {name}({', '.join(['first_step', 'steps', *sorted(names.used)])}):")
         code.lines.extend(beginning.lines)
         code.line("    for step in range(first_step, first_step + steps):")
@@ -468,10 +471,11 @@ class ModuleWriter:
         head += [f"from {module} import {name} as engine_{name}" for name, module in sorted(self.imports.items())]
         head += sorted(set(self.globals.imports.values()) - {"import math as math", "import numpy as np"})
         head += [f"{name} = {value}" for name, value in sorted(self.globals.constants.items())]
-        head.append("plain = njit(nogil=True, error_model='numpy')")
-        head.append("inlined = njit(nogil=True, error_model='numpy', forceinline=True)")
-        head.append("borrowing = njit(**BORROWING)")
-        head.append(f"looped = njit(nogil=True, error_model='numpy', parallel={self.parallel})")
+        head.append("inside = {'no_cpython_wrapper': True, 'no_cfunc_wrapper': True}")
+        head.append("plain = njit(nogil=True, error_model='numpy', **inside)")
+        head.append("inlined = njit(nogil=True, error_model='numpy', forceinline=True, **inside)")
+        head.append("borrowing = njit(**BORROWING, **inside)")
+        head.append(f"looped = njit(nogil=True, error_model='numpy', parallel={self.parallel}, **inside)")
         lines = "\n".join(head).split("\n")
         makers = makers_of_arrays(self.globals.functions)
         for name, text in self.globals.functions.items():
@@ -493,6 +497,12 @@ class ModuleWriter:
             self.loops.append((start, len(lines), self._phase_of(function).where))
         lines += ["", "", *tail.text().rstrip("\n").split("\n"), ""]
         return "\n".join(lines), origins
+
+
+def _answered_outside(part: Any) -> Any:
+    if isinstance(part, Begins):
+        return HostPhase(part.decision, begins=True)
+    return HostPhase(part) if isinstance(part, Decision) else part
 
 
 def _waits_for(step: Step, decision: Decision) -> bool:
@@ -564,15 +574,16 @@ _written: WeakKeyDictionary[type[Scenario], dict[Any, Plan]] = WeakKeyDictionary
 
 def write_module(
     scenario: Scenario, parallel: bool, host_decisions: frozenset[str] = frozenset(), cut: Cut | None = None,
-    early: frozenset[str] = frozenset(),
+    early: frozenset[str] = frozenset(), at_once: frozenset[str] = frozenset(),
 ) -> Plan:  # fmt: skip
     """Generate the module of a scenario instance, or return the one written for an equal instance before.
 
-    With ``cut`` it is the module of one of several shards; ``early`` are decisions that are begun before their rule.
+    With ``cut`` it is the module of one of several shards; ``early`` are decisions that are begun before their rule,
+    ``at_once`` those of them that are answered right after it.
     """
-    writer = ModuleWriter(scenario, parallel, host_decisions, cut, early)
+    writer = ModuleWriter(scenario, parallel, host_decisions, cut, early, at_once)
     key = (
-        parallel, host_decisions, cut, early, tuple(sorted(writer.static.items())),
+        parallel, host_decisions, cut, early, at_once, tuple(sorted(writer.static.items())),
         tuple(phase.name for phase in writer.phases), tuple(writer.choices.values()),
         tuple(stop.reason for stop in scenario.stops),
     )  # fmt: skip

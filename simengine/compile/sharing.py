@@ -102,18 +102,30 @@ class OutOfDate:
         self.along |= {(value, network) for value, network in needs.items() if network}
 
 
+@dataclass(frozen=True)
+class Begins:
+    """A decision that policies are asked for before its rule is computed."""
+
+    decision: Decision
+
+
+Parts = list["list[Function] | Share | Phase | Begins"]
+
+
 def cut_into_segments(
-    steps: list[Step], stops: Iterable[Stop], cut: Cut, populations: Iterable[Population] = ()
-) -> list[list[Function] | Share | Phase]:
+    steps: list[Step], stops: Iterable[Stop], cut: Cut, populations: Iterable[Population] = (),
+    early: frozenset[str] = frozenset(),
+) -> Parts:  # fmt: skip
     """Return the compiled stretches of a step with what is shared between them; a `Phase` is answered outside.
 
+    ``early`` are the labels of decisions that are begun before their rule, as in a step that is not cut.
     What is out of date at the end of a step is out of date at the beginning of the next: the second round knows it.
     """
     wanted: Needs = {field_value(stop.field): "" for stop in stops if isinstance(stop, Unchanged | Consensus)}
     rewired = frozenset(step.phase.network.name for step in steps if isinstance(step.phase, Rewire))
     gathers = {step.phase.name: step.phase for step in steps if isinstance(step.phase, Gather)}
     known = OutOfDate()
-    found: list[list[Function] | Share | Phase] = []
+    found: Parts = []
     for _ in range(2):
         found = [[]]
         if cut == "regions":
@@ -122,6 +134,9 @@ def cut_into_segments(
             known = OutOfDate()
         for step in steps:
             share(found, known, needed(step, rewired, gathers))
+            if isinstance(step.phase, Decision) and f"{step.phase.population.name}.{step.phase.name}" in early:
+                share(found, known, dict.fromkeys(visible(step.phase, populations), ""), join=False)
+                found += [Begins(step.phase), []]
             segment = found[-1]
             assert isinstance(segment, list)
             segment.append(step.function)
@@ -137,7 +152,7 @@ def cut_into_segments(
     return found
 
 
-def share(found: list[list[Function] | Share | Phase], known: OutOfDate, needs: Needs, join: bool = True) -> None:
+def share(found: Parts, known: OutOfDate, needs: Needs, join: bool = True) -> None:
     """Add a point at which what is needed and out of date is shared, and a segment after it."""
     missing = known.missing(needs)
     for network in sorted(set(missing.values())):

@@ -195,11 +195,11 @@ def ids_beyond(policy: Policy, population: Population, scenario: Scenario) -> in
 
 @dataclass
 class Begun:
-    """A policy that has been asked, and what it has set going."""
+    """A policy whose turn has come, for whom, and what it has set going if others work for it."""
 
     policy: Policy
     slots: Array
-    asked: Asked
+    asked: Asked | None
     work: Any
 
 
@@ -215,22 +215,23 @@ class HostAnswers:
         """Ask the policies that others work for; what they see is the present moment."""
         self._begun[decision.name] = []
         for policy, slots in self._slots(decision, step):
+            asked = work = None
             if isinstance(policy.answer, Waiting):
                 asked = self._asked(decision, step, slots, 0)
                 with saying_whose(decision, step):
-                    self._begun[decision.name].append(Begun(policy, slots, asked, policy.answer.begin(asked)))
+                    work = policy.answer.begin(asked)
+            self._begun[decision.name].append(Begun(policy, slots, asked, work))
 
     def answer(self, decision: Decision, step: int) -> None:
         """Let the policies of one decision answer for all agents that they answer for, and store the actions."""
         if decision.name not in self._begun:
             self.begin(decision, step)
-        waiting = {id(begun.policy): begun for begun in self._begun.pop(decision.name)}
-        for policy, slots in self._slots(decision, step):
-            begun = waiting.get(id(policy))
-            if begun is not None:
-                self._finish(decision, begun)
+        # Whom to ask was settled when it began: what has been computed since may say otherwise by now.
+        for begun in self._begun.pop(decision.name):
+            if begun.asked is not None:
+                self._finish(decision, begun, begun.asked)
             else:
-                self._ask(policy, decision, step, slots, 0)
+                self._ask(begun.policy, decision, step, begun.slots, 0)
 
     def chosen(self, decision: Decision, step: int) -> NDArray[np.bool_]:
         """The slots of the agents for which a policy answers."""
@@ -300,15 +301,15 @@ class HostAnswers:
         asked = self._asked(decision, step, slots, event)
         with saying_whose(decision, step):
             if isinstance(policy.answer, Waiting):
-                self._finish(decision, Begun(policy, slots, asked, policy.answer.begin(asked)))
+                self._finish(decision, Begun(policy, slots, asked, policy.answer.begin(asked)), asked)
                 return
             answer = policy.answer(asked)
         self._store(decision, slots, answer, asked)
 
-    def _finish(self, decision: Decision, begun: Begun) -> None:
+    def _finish(self, decision: Decision, begun: Begun, asked: Asked) -> None:
         """Wait for an answer that was set going, and store the actions."""
         action = self.state[decision.population.name].fields[decision.action][0]
-        asked = replace(begun.asked, rule=action[begun.slots])
+        asked = replace(asked, rule=action[begun.slots])
         with saying_whose(decision, asked.step):
             answer = begun.policy.answer.finish(begun.work, asked)
         self._store(decision, begun.slots, answer, asked)

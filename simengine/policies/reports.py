@@ -155,6 +155,15 @@ def reported(policies: Policies) -> tuple[dict[str, Any], dict[str, Any]]:
     return {"language": dict(stable)}, {"language_calls": dict(volatile)}
 
 
+def remove_record(path: Path) -> None:
+    """Remove the calls of an earlier run of this file."""
+    record = record_of(path)
+    if any(record.with_name(record.name + suffix).exists() for suffix in ("", "-wal", "-shm")):
+        from simengine.policies.language.record import Record
+
+        Record.remove(record)
+
+
 def copy_record(source: Path, target: Path, step: int) -> None:
     """Let the run of ``target``, which goes on from a step of that of ``source``, know what was asked until then."""
     if record_of(source).is_file():

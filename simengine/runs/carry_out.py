@@ -68,18 +68,11 @@ def _carried_out(
         except ValueError as error:
             raise InputError(f"out: cannot write {shown_path(path)}: {error}") from None
     if path is not None:
-        remove_record(path)
+        reports.remove_record(path)
     session = Session(
         recipe, engine, writer, run_id=unhashed["run_id"], path=path, checkpoint_every=options.checkpoint_every
     )
     return to_the_end(session, path, options, begin)
-
-
-def remove_record(path: Path) -> None:
-    """Remove the calls of an earlier run of this file."""
-    record = reports.record_of(path)
-    for suffix in ("", "-wal", "-shm"):
-        record.with_name(record.name + suffix).unlink(missing_ok=True)
 
 
 class MissedInterventions(UserWarning):

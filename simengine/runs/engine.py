@@ -88,7 +88,7 @@ class Engine:
         return Kernel(
             self.scenario, self.state, self.seed, self.threads, frozenset(self.policies),
             answers if part is None or part.number == 0 else None,
-            None if part is None else part.cut, None if part is None else part.share, early_of(self.policies),
+            None if part is None else part.cut, None if part is None else part.share, *early_of(self.policies),
         )  # fmt: skip
 
     def hold(self, state: State) -> None:
@@ -303,11 +303,11 @@ class Engine:
             )
 
 
-def early_of(policies: Mapping[str, tuple[Policy, ...]]) -> frozenset[str]:
-    """The decisions all of whose policies others work for."""
-    return frozenset(
-        name for name, listed in policies.items() if all(isinstance(policy.answer, Waiting) for policy in listed)
-    )
+def early_of(policies: Mapping[str, tuple[Policy, ...]]) -> tuple[frozenset[str], frozenset[str]]:
+    """The decisions that have policies for which others work, and those of them that have other policies, too."""
+    waiting = {name: [isinstance(one.answer, Waiting) for one in listed] for name, listed in policies.items()}
+    early = frozenset(name for name, listed in waiting.items() if any(listed))
+    return early, frozenset(name for name in early if not all(waiting[name]))
 
 
 def bring_into_box(space: Space, scenario: Scenario, state: State, what: str = "start") -> None:

@@ -245,10 +245,16 @@ def recall_function(described: Mapping[str, Any], where: str, again: str) -> Cal
 
 def describe_policies(policies: Mapping[str, tuple[Policy, ...]]) -> dict[str, Any]:
     """Return what the file says of the policies of a run."""
+    # One that answers several decisions is one object with one memory, which another of the same description is not.
+    numbers: dict[int, int] = {}
+    for name in sorted(policies):
+        for policy in policies[name]:
+            if isinstance(policy.answer, Described):
+                numbers.setdefault(id(policy.answer), len(numbers))
     return {
         name: [
             {
-                "answer": policy.answer.describe()
+                "answer": {**policy.answer.describe(), "number": numbers[id(policy.answer)]}
                 if isinstance(policy.answer, Described)
                 else describe_function(policy.answer),
                 "share": policy.share,
@@ -267,17 +273,17 @@ def recall_policies(
 
     Language models answer from the record of their calls; one that answered several decisions is one again.
     """
-    shared: dict[str, Any] = {}
+    shared: dict[Any, Any] = {}
 
     def recalled(answer: Mapping[str, Any], decision: str) -> Any:
-        said = repr(sorted(answer.items()))
         if answer.get("kind") != "language":
             return _recall_answer(answer, decision, where)
-        if said not in shared:
+        number = answer["number"]
+        if number not in shared:
             from simengine.policies.language.policy import Language
 
-            shared[said] = Language.recall(answer, record, where, calls)
-        return shared[said]
+            shared[number] = Language.recall(answer, record, where, calls)
+        return shared[number]
 
     return {
         name: tuple(Policy(recalled(p["answer"], name), p["share"], p["ids"]) for p in listed)

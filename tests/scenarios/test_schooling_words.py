@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import simengine
-from simengine import Policy
+from simengine import Policy, testing
 from simengine.policies.language.backends.function import Function
 from simengine.policies.language.contexts import contexts_of
 from simengine.policies.language.policy import Language
@@ -150,3 +150,16 @@ def test_where_all_fish_are_steered_there_are_no_others_to_compare_with() -> Non
     assert found["guided"] == 1.0
     assert np.isnan(found["guided_alignment"])
     assert np.isnan(found["guided_distance"])
+
+
+@pytest.mark.slow
+def test_threads_and_shards_do_not_show_in_what_a_fish_reads() -> None:
+    def read(asked: Any) -> Any:
+        contexts = contexts_of(STEER, asked)
+        lengths = np.array([len(question.text) for _, question in contexts.render(STEER, asked.p)])
+        return (lengths % len(COURSES))[contexts.of_agent]
+
+    options: dict[str, Any] = {"steps": 10, "seed": 4, "n_agents": 300, "box": 60.0}
+    options["policies"] = {"agents.steer": Policy(read, share=0.2)}
+    testing.any_shards(GuidedSchooling, **options)
+    testing.any_threads(GuidedSchooling, **options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,10 +26,10 @@ class UnderWay:
 
     prompt: Prompt
     contexts: Contexts
-    question: Question
     method: Elicitation
-    requests: list[tuple[Any, ...]]
-    pending: Any
+    question: Question = field(init=False)
+    work: Future[None] = field(init=False)
+    requests: list[tuple[Any, ...]] = field(default_factory=list)
     rows: list[Answered] = field(default_factory=list)
     fresh: list[bool] = field(default_factory=list)
     input_tokens: int = 0
@@ -69,8 +70,11 @@ class UnderWay:
         return [row.reason for row in self.rows if row.status in {Provenance.REFUSED, Provenance.FALLBACK}]
 
 
-def read_rows(under: UnderWay, outcomes: Sequence[Any], ask_again: Any) -> None:
-    """Read all outcomes; what cannot be read is asked for once more, all at once, by ``ask_again(requests)``."""
+def read_rows(under: UnderWay, outcomes: Sequence[Any], ask_again: Any, counted: set[str]) -> None:
+    """Read all outcomes; what cannot be read is asked for once more, all at once, by ``ask_again(requests)``.
+
+    ``counted`` are the keys of the calls whose tokens were counted in this step before, to which these are added.
+    """
     first: list[Answered | Again] = []
     place = 0
     for row, requests in enumerate(under.requests):
@@ -78,10 +82,10 @@ def read_rows(under: UnderWay, outcomes: Sequence[Any], ask_again: Any) -> None:
         place += len(requests)
         first.append(under.method.read(under.question, [outcome.answer for outcome in part], row))
         under.fresh.append(any(outcome.fresh for outcome in part))
-    _count(under, outcomes)
+    _count(under, outcomes, counted)
     repeated = [request for found in first if isinstance(found, Again) for request in found.requests]
     more = ask_again(repeated) if repeated else []
-    _count(under, more)
+    _count(under, more, counted)
     place = 0
     for row, found in enumerate(first):
         if isinstance(found, Again):
@@ -92,8 +96,12 @@ def read_rows(under: UnderWay, outcomes: Sequence[Any], ask_again: Any) -> None:
         under.rows.append(found)
 
 
-def _count(under: UnderWay, outcomes: Sequence[Any]) -> None:
-    for outcome in {id(outcome): outcome for outcome in outcomes if outcome.fresh}.values():
+def _count(under: UnderWay, outcomes: Sequence[Any], counted: set[str]) -> None:
+    # Rows that read alike share one call, and so do agents who act in turn, and decisions of one step.
+    for outcome in outcomes:
+        if not outcome.fresh or outcome.key in counted:
+            continue
+        counted.add(outcome.key)
         usage = getattr(outcome.answer, "usage", None)
         if usage is not None:
             under.input_tokens += usage.input
@@ -122,6 +130,9 @@ def actions_of(under: UnderWay, asked: Asked, fallback: str | float) -> tuple[Ar
     # Digests need all their bits: no float may come between.
     found = np.array(values, np.int64 if under.prompt.words else None)[of_agent]
     if standing_in is not None:
+        whole = under.prompt.words or under.question.kind == "whole"
+        if whole and (standing_in == np.floor(standing_in)).all():
+            standing_in = standing_in.astype(np.int64)
         found = np.where(missing, standing_in, found)
     return found, texts
 

@@ -1,7 +1,7 @@
 """One call of a language model: what is asked, what comes back, and the protocol of whoever answers.
 
 A backend is small on purpose: four methods, batches in and batches out, and no exceptions for what may go wrong with
-one call (a `Failure` stands in its place). Retries, limits, budgets, records and reading of answers are layers around it.
+one call (a `Failure` stands in its place). Retries, limits, budgets, records and reading of answers are layers around.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Usage:
 
 @dataclass(frozen=True)
 class Reply:
-    """What a model answered: its text, or the log-probabilities of the labels (minus infinity: not among those told)."""
+    """What a model answered: its text, or the log-probabilities of the labels (minus infinity: none was told)."""
 
     text: str = ""
     log_probabilities: tuple[float, ...] = ()

@@ -180,8 +180,11 @@ def distinct_rows(words: Sequence[Array], agents: int) -> tuple[Array, Array]:
 
 
 def digest_of(text: str) -> int:
-    """Return the whole number that stands for a text in an integer field: 2**32 or more, less than 2**62."""
-    number = int.from_bytes(hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest(), "big") >> 2
+    """Return the whole number that stands for a text in an integer field: 2**32 or more, less than 2**53.
+
+    Readers of files may hold integers as floats, which keep no more digits.
+    """
+    number = int.from_bytes(hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest(), "big") >> 12
     return number if number >= FIRST_TEXT else number + FIRST_TEXT
 
 

@@ -32,6 +32,8 @@ SCHEMA = json.dumps(
 STATIC = "You take part in a test of this connection. Answer as briefly as you are asked to."
 LISTED = "Options:\n" + "\n".join(f"- {colour}" for colour in COLOURS)
 LOW_COVERAGE = 0.9
+REPEATS, TOGETHER = 5, 16
+MOST_TOKENS = 64
 
 
 @dataclass(frozen=True)
@@ -125,41 +127,43 @@ class Report:
                 found[name] = None
         return found | {"repeatable": self.repeatable}
 
+    def rows(self) -> list[tuple[str, str]]:
+        """Return the findings for people, each with its name."""
+        if self.problem:
+            return [("problem", self.problem)]
+        told: list[tuple[str, str]] = []
+        if self.served:
+            more = f" and {len(self.served) - 5} more" if len(self.served) > 5 else ""
+            told.append(("models served", f"{', '.join(self.served[:5])}{more}"))
+        told += [("schema", _schema_line(way, outcome)) for way, outcome in self.schema.items()]
+        told.append(("log-probabilities", self._scores_line()))
+        same = (
+            f"{self.repeats} times in turn and at once with one seed: {_answers(self.repeats_sampled)} at temperature "
+            f"1, {_answers(self.repeats_certain)} at 0; with {self.repeats} seeds: {_answers(self.samples)}"
+        )
+        told.append(("same request", same))
+        if self.samples == 1:
+            told.append(("samples", "do not differ: the server ignores temperature or seed; ask for no samples"))
+        if len(self.fingerprints) > 1:
+            told.append(("fingerprints", f"{len(self.fingerprints)} different: several builds answer"))
+        told.append(("alone or in a batch", self._batch_line()))
+        told.append(("usage", ", ".join(self.usage) or "not told; estimated by characters"))
+        if self.latency is not None:
+            one = self.latency
+            seconds = f"{one.median:.3f} s median, {one.high:.3f} s nine in ten, {one.longest:.3f} s longest"
+            told.append(("latency", f"{seconds}; {one.calls_per_second:.1f} calls/s with {one.together} under way"))
+        limits = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in sorted(self.limits.items()))
+        told.append(("limits told", limits or "none"))
+        told.append(("results", "repeatable" if self.repeatable else "replayable from their record only"))
+        told.append(("settings", ", ".join(f"{k}={v!r}" for k, v in self.settings().items()) or "the defaults"))
+        told.append(("this took", f"{self.calls} calls, {self.tokens} tokens"))
+        return told
+
     def lines(self) -> list[str]:
         """Return the findings for people, one a line."""
         if self.problem:
             return [f"{self.model}: {self.problem}"]
-        told = [self.model]
-        if self.served:
-            more = f" and {len(self.served) - 5} more" if len(self.served) > 5 else ""
-            told.append(f"models served       {', '.join(self.served[:5])}{more}")
-        told += [f"schema              {_schema_line(way, outcome)}" for way, outcome in self.schema.items()]
-        told.append(f"log-probabilities   {self._scores_line()}")
-        told.append(
-            f"same request        {self.repeats} times in turn and at once with one seed: "
-            f"{_answers(self.repeats_sampled)} at temperature 1, {_answers(self.repeats_certain)} at 0; "
-            f"with {self.repeats} seeds: {_answers(self.samples)}"
-        )
-        if self.samples == 1:
-            told.append("samples             do not differ: the server ignores temperature or seed; ask for no samples")
-        if len(self.fingerprints) > 1:
-            told.append(f"fingerprints        {len(self.fingerprints)} different: several builds answer")
-        told.append(f"alone or in a batch {self._batch_line()}")
-        told.append(f"usage               {', '.join(self.usage) or 'not told; estimated by characters'}")
-        if self.latency is not None:
-            one = self.latency
-            told.append(
-                f"latency             {one.median:.3f} s median, {one.high:.3f} s nine in ten, {one.longest:.3f} s "
-                f"longest; {one.calls_per_second:.1f} calls/s with {one.together} under way"
-            )
-        limits = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in sorted(self.limits.items()))
-        told.append(f"limits told         {limits or 'none'}")
-        told.append(f"results             {'repeatable' if self.repeatable else 'replayable from their record only'}")
-        told.append(
-            f"settings            {', '.join(f'{k}={v!r}' for k, v in self.settings().items()) or 'the defaults'}"
-        )
-        told.append(f"this took           {self.calls} calls, {self.tokens} tokens")
-        return told
+        return [self.model, *(f"{name:<20}{text}" for name, text in self.rows())]
 
     def _scores_line(self) -> str:
         if self.log_probabilities:
@@ -175,11 +179,17 @@ class Report:
         return f"{self.batch_difference:.0%} of the answers differ"
 
 
-def examine(backend: Backend, *, repeats: int = 5, together: int = 16) -> Report:
-    """Ask a backend some tens of short questions, and report what it does.
+def calls_needed(backend: Backend, *, repeats: int = REPEATS, together: int = TOGETHER) -> int:
+    """Return how many calls `examine` makes of a backend that answers; the list of models is asked for besides."""
+    ways = len(SCHEMAS) if isinstance(backend, OpenAI) else 1
+    return 2 + ways + 4 * max(2, repeats) + 2 * max(2, together)
 
-    ``repeats`` is the number of equal requests, ``together`` how many are put at once. About
-    4 x repeats + 2 x together + 5 calls are made; each allows at most 16 tokens.
+
+def examine(backend: Backend, *, repeats: int = REPEATS, together: int = TOGETHER) -> Report:
+    """Ask a backend some tens of short questions (`calls_needed`), and report what it does.
+
+    ``repeats`` is the number of equal requests, ``together`` how many are put at once. A call allows at most 16
+    tokens, one for a schema `MOST_TOKENS`.
     """
     return _Examination(backend, max(2, repeats), max(2, together)).report()
 
@@ -295,7 +305,7 @@ class _Examination:
 def _free(text: str, sample: str = "", *, schema: str = "", temperature: float = 1.0, tokens: int = 16) -> Request:
     messages = (Message("system", STATIC), Message("user", text))
     return Request(
-        messages, schema=schema, temperature=temperature, max_tokens=64 if schema else tokens, sample=sample,
+        messages, schema=schema, temperature=temperature, max_tokens=MOST_TOKENS if schema else tokens, sample=sample,
         elicitation="doctor",
     )  # fmt: skip
 

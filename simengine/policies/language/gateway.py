@@ -49,12 +49,13 @@ class Outcome:
     """What came of a request.
 
     ``fresh``: it was first asked at this step (false: an earlier step's answer is used again); the same in a first,
-    a resumed and a replayed run. ``source``: who gave the answer now.
+    a resumed and a replayed run. ``source``: who gave the answer now. ``key``: of the request.
     """
 
     answer: Reply | Failure
     fresh: bool
     source: Source
+    key: str = ""
 
 
 class Pending:
@@ -89,7 +90,7 @@ class Pending:
 
     def _outcome(self, call: Call) -> Outcome:
         entry: Entry = call.outcome
-        return Outcome(entry.answer, entry.step >= self._step, "network")
+        return Outcome(entry.answer, entry.step >= self._step, "network", entry.key)
 
 
 class Gateway:
@@ -223,7 +224,7 @@ class Gateway:
         later = [key for key, entry in entries.items() if entry.step > step]
         if later and self.record.database.writable:
             self.record.lower(later, step)
-        return {key: Outcome(entry.answer, entry.step >= step, "record") for key, entry in entries.items()}
+        return {key: Outcome(entry.answer, entry.step >= step, "record", entry.key) for key, entry in entries.items()}
 
     def _copied(
         self, missing: dict[str, int], requests: Sequence[Request], step: int, label: str
@@ -246,7 +247,7 @@ class Gateway:
             where = (step, label, missing[key])
             copies.append(Entry(key, self.model, entry.answer, *where, entry.request, texts, 0, 0.0, entry.date))
         stored = self._put(copies) if copies else []
-        return {entry.key: Outcome(entry.answer, entry.step >= step, source) for entry in stored}
+        return {entry.key: Outcome(entry.answer, entry.step >= step, source, entry.key) for entry in stored}
 
     def _entry(
         self, key: str, request: Request, answer: Reply | Failure, step: int, label: str, order: int,

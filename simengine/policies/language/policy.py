@@ -8,7 +8,8 @@ function of scenario, parameters, seed and the record of calls: connections, ord
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,11 @@ from numpy.typing import NDArray
 from simengine.errors import InputError, RunError
 from simengine.policies.answers import Asked
 from simengine.policies.language.answering import UnderWay, actions_of, read_rows, said
-from simengine.policies.language.calls import Backend, Failure, Reply
+from simengine.policies.language.backends.replay import Replay
+from simengine.policies.language.calls import Backend, Failure, Reply, Request
 from simengine.policies.language.contexts import contexts_of, digest_of
 from simengine.policies.language.elicitation import method_of, question_of
-from simengine.policies.language.gateway import Gateway, Outcome
+from simengine.policies.language.gateway import Gateway, Pending
 from simengine.policies.language.limits import Limits
 from simengine.policies.language.memory import Memory
 from simengine.policies.language.personas import Personas, personas_of
@@ -81,6 +83,9 @@ class Language:
         Of sampling; how many answers "samples" asks for; in how many orders options are shown.
     salt
         A text of the user's own in the keys of all calls: another one asks again.
+    redact
+        A function that takes out of a text what the record must not keep (see `Record`). Prompts are sent as they are;
+        of replies agents and files see what it leaves.
 
     Notes
     -----
@@ -95,7 +100,7 @@ class Language:
         retries: Retries | None = None, connections: int = 64, hedge_after: float | None = None,
         cache: Record | str | Path | None = None, fallback: str | float | None = None,
         most_fallbacks: float = MOST_FALLBACKS, temperature: float | None = None, samples: int = SAMPLES,
-        orders: int | None = None, salt: str = "",
+        orders: int | None = None, salt: str = "", redact: Callable[[str], str] | None = None,
     ) -> None:  # fmt: skip
         if backend is None:
             raise InputError(f"a language model needs a backend: {CHOICES}")
@@ -110,6 +115,7 @@ class Language:
         self.cache = cache if isinstance(cache, Record) or cache is None else Record(cache)
         self.fallback, self.most_fallbacks = fallback, float(most_fallbacks)
         self.temperature, self.samples, self.orders, self.salt = temperature, samples, orders, salt
+        self.redact = redact
         self._calls: dict[str, Any] = {
             "budget": budget, "prices": prices, "limits": limits, "retries": retries, "connections": connections,
             "hedge_after": hedge_after,
@@ -121,15 +127,20 @@ class Language:
     def _begin(self) -> None:
         self._record: Record | None = None
         self._gateway: Gateway | None = None
+        self._thread: ThreadPoolExecutor | None = None
         self._tallies: dict[str, Tally] = {}
         self._prompts: dict[str, Prompt] = {}
+        self._made_for: dict[str, dict[str, Any]] = {}
         self._methods: dict[str, str] = {}
+        self._said: dict[str, dict[str, Any]] = {}
+        self._memories: dict[str, Memory] = {}
+        self._counted: tuple[int, set[str]] = -1, set()
 
     def __repr__(self) -> str:
         return f"Language({self.backend!r})"
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_record": None, "_gateway": None}
+        return self.__dict__ | {"_record": None, "_gateway": None, "_thread": None}
 
     def __call__(self, asked: Asked) -> Any:
         """Answer at once, as any policy does."""
@@ -140,7 +151,7 @@ class Language:
     # -- answering -----------------------------------------------------------------------------------------------
 
     def begin(self, asked: Asked) -> UnderWay:
-        """Send what has to be asked, and return at once."""
+        """See what agents see, leave the rest to another thread, and return at once."""
         prompt = self._prompt_of(asked)
         asked = replace(asked, texts=Texts(self.record, prompt.texts))
         contexts = contexts_of(prompt, asked, self._columns(prompt, asked))
@@ -148,28 +159,32 @@ class Language:
         method = method_of(prompt, asked.options, capabilities, self.elicitation if not prompt.words else None)
         self._methods[asked.decision] = method.name
         known = asked.known() if asked.known is not None else None
-        question = question_of(
-            prompt, contexts, asked, method,
-            bounds=(None, None) if known is None else (known.low, known.high),
-            kind="whole" if known is not None and known.whole else "number",
-            temperature=self.temperature, samples=self.samples, orders=self.orders, salt=self.salt,
-            exact=capabilities.model.startswith("function/"),
-        )  # fmt: skip
-        requests = [method.requests(question, row) for row in range(len(question))]
-        pending = self.gateway.submit(
-            [request for listed in requests for request in listed], step=asked.step, label=asked.decision,
-            deadline=prompt.deadline,
-        )  # fmt: skip
-        return UnderWay(prompt, contexts, question, method, requests, pending)
+        settings: dict[str, Any] = {
+            "bounds": (None, None) if known is None else (known.low, known.high),
+            "kind": "whole" if known is not None and known.whole else "number",
+            "temperature": self.temperature, "samples": self.samples, "orders": self.orders, "salt": self.salt,
+            "exact": capabilities.model.startswith("function/"),
+        }  # fmt: skip
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, "simengine-language-decisions")
+        under = UnderWay(prompt, contexts, method)
+        under.work = self._thread.submit(self._work, under, asked, settings)
+        return under
+
+    def _work(self, under: UnderWay, asked: Asked, settings: Mapping[str, Any]) -> None:
+        """Put contexts in words, send what has to be asked, and read the answers."""
+        deadline = under.prompt.deadline
+        under.question = question_of(under.prompt, under.contexts, asked, under.method, **settings)
+        under.requests = [under.method.requests(under.question, row) for row in range(len(under.question))]
+        pending = self._submit([request for listed in under.requests for request in listed], asked, deadline)
+        if self._counted[0] != asked.step:
+            self._counted = asked.step, set()
+        again = lambda requests: self._submit(requests, asked, deadline).result()  # noqa: E731
+        read_rows(under, pending.result(), again, self._counted[1])
 
     def finish(self, begun: UnderWay, asked: Asked) -> Any:
         """Wait for the answers, and return a distribution or a value for each agent."""
-
-        def ask_again(requests: Sequence[Any]) -> list[Outcome]:
-            deadline = begun.prompt.deadline
-            return self.gateway.submit(requests, step=asked.step, label=asked.decision, deadline=deadline).result()
-
-        read_rows(begun, begun.pending.result(), ask_again)
+        begun.work.result()
         fallback = begun.prompt.fallback if self.fallback is None else self.fallback
         actions, texts = actions_of(begun, asked, fallback)
         if texts:
@@ -183,16 +198,17 @@ class Language:
             "coverage": begun.coverages(),
         }  # fmt: skip
         tally = self._tallies.setdefault(asked.decision, Tally())
-        tally.add(latest, len(begun.contexts), begun.input_tokens, begun.output_tokens)
+        tally.add(latest, asked.step, len(begun.contexts), begun.input_tokens, begun.output_tokens)
         self._keep(begun, asked, actions, latest)
-        if self.memory is not None and begun.prompt.remember:
+        memory = self._memory_of(asked)
+        if memory is not None and begun.prompt.remember:
             texts = self.record.texts(actions.tolist()) if begun.prompt.words else {}
             events = begun.contexts.remembered(begun.prompt, asked.p, said(begun, actions, texts))
-            self.record.keep_texts(self.memory.remember(asked.ids, asked.step, events))
-            self._summarise(asked)
+            self.record.keep_texts(memory.remember(asked.ids, asked.step, events))
+            self._summarise(memory, asked)
             living = asked.populations[asked.decision.split(".")[0]].ids
-            if len(self.memory) > 2 * len(living):
-                self.memory.keep(living)
+            if len(memory) > 2 * len(living):
+                memory.keep(living)
         number = sum(found.counts["asked"] for found in self._tallies.values())
         lost = sum(found.unanswered for found in self._tallies.values())
         if lost > 1 and lost > self.most_fallbacks * number:
@@ -217,15 +233,35 @@ class Language:
         part = f"{asked.draw.event}/{asked.ids[0]}"
         self.record.keep_decisions(asked.step, asked.decision, part=part, **columns)
 
-    def _summarise(self, asked: Asked) -> None:
+    def _memory_of(self, asked: Asked) -> Memory | None:
+        """The memory of the population that decides; ids are its own."""
+        if self.memory is None:
+            return None
+        population = asked.decision.split(".")[0]
+        if population not in self._memories:
+            self._memories[population] = Memory(**self._memory_settings())
+        return self._memories[population]
+
+    def _summarise(self, memory: Memory, asked: Asked) -> None:
         """Put memories that are due in short, by calls that are counted and recorded like all others."""
-        memory = self.memory
-        assert memory is not None
         ids, requests = memory.summary_requests(asked.ids, asked.step, self.record.texts)
         if len(ids):
-            outcomes = self.gateway.submit(requests, step=asked.step, label=f"{asked.decision}/summary").result()
+            outcomes = self._submit(requests, asked, part="/summary").result()
             texts = [_summary(outcome.answer) for outcome in outcomes]
             self.record.keep_texts(memory.summarise(ids, asked.step, texts))
+
+    def _submit(
+        self, requests: Sequence[Request], asked: Asked, deadline: float | None = None, part: str = ""
+    ) -> Pending:
+        label = f"{asked.decision}{part}"
+        try:
+            return self.gateway.submit(requests, step=asked.step, label=label, deadline=deadline)
+        except InputError as error:
+            if not isinstance(self.backend, Replay):
+                raise
+            raise InputError(
+                f"{error}. Whom to ask what is not recorded: calls={{'backend': ...}} of resume and branch, or --backend"
+            ) from None
 
     def _columns(self, prompt: Prompt, asked: Asked) -> dict[str, Any]:
         """What agents are shown beside what the prompt's ``see`` finds."""
@@ -233,19 +269,22 @@ class Language:
         if self.personas is not None:
             found["persona"] = self.personas.dealt(asked)
         if "memory" in template(prompt.question).columns:
-            found["memory"] = (
-                "" if self.memory is None else self.memory.recall(asked.ids, asked.step, self.record.texts)
-            )
+            memory = self._memory_of(asked)
+            found["memory"] = "" if memory is None else memory.recall(asked.ids, asked.step, self.record.texts)
         return found
 
     def _prompt_of(self, asked: Asked) -> Prompt:
-        if asked.decision not in self._prompts:
+        made_for = self._made_for.get(asked.decision)
+        if asked.decision not in self._prompts or made_for not in (None, asked.p.values):
             name = asked.decision.split(".")[1]
             given = self.prompt
             if isinstance(given, Mapping):
                 given = given.get(asked.decision, given.get(name))
             if given is None:
                 given = asked.p.prompts.get(name)
+            if given is None:
+                # It tells values of parameters, which may change while a run goes on.
+                self._made_for[asked.decision] = dict(asked.p.values)
             prompt = _generic(asked) if given is None else given
             shown_columns = template(prompt.question).columns
             if self.memory is not None and "memory" not in shown_columns:
@@ -268,6 +307,8 @@ class Language:
                 self._record = Record.at(self._path)
             else:
                 self._record = Record(None) if self._beside is None else self._beside.record
+            if self.redact is not None:
+                self._record.redact = self.redact
         return self._record
 
     @property
@@ -282,8 +323,6 @@ class Language:
         self.close()
         self._begin()
         self._path, self._beside = path, beside
-        if self.memory is not None:
-            self.memory = Memory(**self._memory_settings())
 
     def save_record(self, path: Path) -> None:
         """Write a copy of the record."""
@@ -294,6 +333,9 @@ class Language:
         if self._gateway is not None:
             self._gateway.close()
             self._gateway = None
+        if self._thread is not None:
+            self._thread.shutdown(cancel_futures=True)
+            self._thread = None
         self.backend.close()
         if self._path is not None and self._record is not None:
             self._record.close()
@@ -302,14 +344,18 @@ class Language:
         """What goes on from step to step: counts and memories."""
         return {
             "tallies": {label: tally.state() for label, tally in self._tallies.items()},
-            "memory": None if self.memory is None else self.memory.state(),
+            "memories": {population: memory.state() for population, memory in self._memories.items()},
+            "said": {label: self._prompt_said(label) for label in self._tallies},
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state` gave."""
         self._tallies = {label: Tally.restored(held) for label, held in state["tallies"].items()}
-        if self.memory is not None and state["memory"] is not None:
-            self.memory.restore(state["memory"])
+        self._memories = {}
+        for population, held in state["memories"].items() if self.memory is not None else ():
+            self._memories[population] = Memory(**self._memory_settings())
+            self._memories[population].restore(held)
+        self._said = dict(state["said"])
 
     # -- what files say ------------------------------------------------------------------------------------------
 
@@ -340,6 +386,7 @@ class Language:
             "samples": self.samples,
             "orders": self.orders,
             "salt": self.salt,
+            "own_redact": self.redact is not None,
         }
 
     @classmethod
@@ -350,11 +397,11 @@ class Language:
 
         It answers from ``record``, or calls whom ``calls`` names where nothing is recorded.
         """
-        from simengine.policies.language.backends.replay import Replay
-
         again = "give the policy again: policies="
         if described.get("own_prompt"):
             raise InputError(f"{where} does not keep the prompt that its language model was given; {again}")
+        if described.get("own_redact"):
+            raise InputError(f"{where} does not keep the function that redacts its record; {again}")
         calls = dict(calls or {})
         backend = calls.pop("backend", None)
         recorded = record is not None and record.is_file()
@@ -382,13 +429,11 @@ class Language:
     def report(self, label: str) -> tuple[dict[str, Any], dict[str, Any]]:
         """What a file says at the end: what the content hash covers, and what not."""
         tally, capabilities = self._tallies.get(label, Tally()), self.backend.capabilities()
-        prompt = self._prompts.get(label)
+        self.record.keep_backend(capabilities)
         stable = {
             "model": capabilities.model,
             "backend": capabilities.label or capabilities.model,
-            "elicitation": self._methods.get(label),
-            "prompt": None if prompt is None else prompt.digest(),
-            "prompt_version": None if prompt is None else prompt.version,
+            **self._prompt_said(label),
             "decisions": dict(tally.counts),
             "fallback_share": tally.unanswered / tally.counts["asked"] if tally.counts["asked"] else 0.0,
         }
@@ -399,6 +444,15 @@ class Language:
             volatile["currency"] = self._calls["prices"].currency
             volatile["prices_of"] = self._calls["prices"].date
         return stable, volatile
+
+    def _prompt_said(self, label: str) -> dict[str, Any]:
+        """What was asked last, and how, also if that was before a checkpoint."""
+        prompt, before = self._prompts.get(label), {"elicitation": None, "prompt": None, "prompt_version": None}
+        if prompt is None:
+            return self._said.get(label, before)
+        return {
+            "elicitation": self._methods.get(label), "prompt": prompt.digest(), "prompt_version": prompt.version,
+        }  # fmt: skip
 
 
 OF_MEMORY = ("capacity", "shown", "tokens", "decay", "summarise_every")

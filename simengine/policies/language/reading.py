@@ -23,6 +23,9 @@ ValueKind = Literal["number", "whole", "truth"]
 PERCENTAGE_SLACK = 2.0
 """How far percentages may add up to something else than 100."""
 
+LARGEST_WHOLE = 2**63 - 1
+"""What fields of whole numbers hold."""
+
 MOST_STARTS = 64
 NEGATIONS = frozenset(
     {"not", "no", "never", "nor", "neither", "without", "cannot", "cant", "dont", "doesnt", "didnt", "wont", "wouldnt"}
@@ -134,6 +137,10 @@ def fitting(
         if number != math.floor(number):
             return Unreadable(f"{number:.15g} is not a whole number")
         number = int(number)
+        if not -LARGEST_WHOLE <= number <= LARGEST_WHOLE:
+            return Unreadable(f"{number:.15g} is too large")
+    elif isinstance(number, int) and abs(number) > LARGEST_WHOLE:
+        number = float(number)
     if (low is not None and number < low) or (high is not None and number > high):
         left = "" if low is None else f"{low:.15g} <= "
         right = "" if high is None else f" <= {high:.15g}"

@@ -85,6 +85,15 @@ class Record:
             found = _OPEN.setdefault(place, cls(path))
         return found
 
+    @classmethod
+    def remove(cls, path: Path) -> None:
+        """Remove a file of answers; whoever holds the record of it in this process looks for another one there."""
+        held = _OPEN.get((os.getpid(), str(path.resolve())))
+        if held is not None:
+            held.close()
+        for suffix in ("", "-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+
     def __enter__(self) -> Record:
         return self
 
@@ -263,8 +272,7 @@ class Record:
 
     def copy_to(self, path: Path) -> None:
         """Write all that is here to another file, in the place of what is there."""
-        for suffix in ("", "-wal", "-shm"):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        Record.remove(path)
         with self.database.using() as connection, closing(sqlite3.connect(path)) as copy:
             connection.backup(copy)
 

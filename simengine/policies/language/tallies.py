@@ -35,10 +35,20 @@ class Tally:
 
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SERIES, 0))
     latest: dict[str, Array] = field(default_factory=_none)
+    step: int = -1
 
-    def add(self, latest: Mapping[str, Array], contexts: int, input_tokens: int, output_tokens: int) -> None:
-        """Count the decisions of one step: ``ids``, ``provenance``, ``entropy`` and ``coverage`` of those asked."""
-        self.latest = dict(latest)
+    def add(
+        self, latest: Mapping[str, Array], step: int, contexts: int, input_tokens: int, output_tokens: int
+    ) -> None:  # fmt: skip
+        """Count decisions of a step: ``ids``, ``provenance``, ``entropy`` and ``coverage`` of those asked.
+
+        Those who were asked earlier in the same step, in turn, stay among the latest.
+        """
+        before = self.latest if step == self.step else _none()
+        others = ~np.isin(before["ids"], latest["ids"])
+        together = {name: np.concatenate([held[others], latest[name]]) for name, held in before.items()}
+        order = np.argsort(together["ids"], kind="stable")
+        self.latest, self.step = {name: held[order] for name, held in together.items()}, step
         self.counts["asked"] += len(latest["ids"])
         self.counts["contexts"] += contexts
         self.counts["input_tokens"] += input_tokens
@@ -61,10 +71,11 @@ class Tally:
 
     def state(self) -> dict[str, Any]:
         """All of it, for checkpoints."""
-        return {"counts": dict(self.counts), "latest": dict(self.latest)}
+        return {"counts": dict(self.counts), "latest": dict(self.latest), "step": self.step}
 
     @classmethod
     def restored(cls, state: Mapping[str, Any]) -> Tally:
         """The tally that `state` gave."""
         counts = {name: int(number) for name, number in state["counts"].items()}
-        return cls(counts, {name: np.asarray(values) for name, values in state["latest"].items()})
+        latest = {name: np.asarray(values) for name, values in state["latest"].items()}
+        return cls(counts, latest, int(state["step"]))

@@ -241,9 +241,9 @@ def test_agents_remember_what_they_saw_and_did_in_one_line() -> None:
 
 @given(st.text(), st.text())
 def test_digests_of_texts_stay_apart_from_actions_and_fit_a_field(one: str, other: str) -> None:
-    assert 2**32 <= digest_of(one) < 2**62
+    assert 2**32 <= digest_of(one) < 2**53
     assert (digest_of(one) == digest_of(other)) == (one == other)
 
 
 def test_the_digest_of_a_text_is_for_ever() -> None:
-    assert digest_of("good") == digest_of("go" + "od") == 135640109987327308
+    assert digest_of("good") == digest_of("go" + "od") == 132461044909499

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -318,3 +319,46 @@ def test_checkpoints_and_cuts_do_not_show_in_a_run_with_language_models() -> Non
     from simengine.testing import split_equals_whole
 
     split_equals_whole(Adoption, steps=6, policies={"agents.adopt": Language(UNDECIDED)})
+
+
+def test_a_resumed_run_without_a_backend_says_how_to_give_one(tmp_path: Path) -> None:
+    with pytest.raises(BudgetSpent):
+        ran(Language(UNDECIDED, budget=Budget(calls=10)), out=tmp_path / "a.nc", checkpoint_every=1)
+    with pytest.raises(InputError, match=r"not in the record.*calls=\{'backend': \.\.\.\} of resume"):
+        simengine.resume(tmp_path / "a.nc", progress=False)
+
+
+def test_what_is_redacted_is_in_no_file_of_the_run_and_in_no_memory(tmp_path: Path) -> None:
+    def silent(text: str) -> str:
+        return text.replace("farmers", "[people]")
+
+    shown: list[str] = []
+
+    def noted(context: Any, request: Any) -> Any:
+        shown.append(context["memory"])
+        return Failure("malformed", "40 farmers")
+
+    options: dict[str, Any] = {"n_agents": 4, "steps": 3}
+    prompt = replace(ADOPT, remember="One of {p.n_agents} farmers.")
+
+    def model(backend: Any) -> Language:
+        return Language(backend, redact=silent, memory=Memory(), prompt=prompt, most_fallbacks=1.0)
+
+    ran(model(Function(noted)), out=tmp_path / "a.nc", **options).close()
+    assert shown[-1].splitlines()[0] == "One of 4 [people]."
+    assert b"farmers" not in (tmp_path / "a.nc.calls").read_bytes()
+    with pytest.raises(InputError, match="does not keep the prompt"):
+        simengine.rerun(tmp_path / "a.nc", progress=False)
+    again = {"agents.adopt": model(simengine.Replay(tmp_path / "a.nc.calls"))}
+    assert simengine.rerun(tmp_path / "a.nc", progress=False, policies=again)
+    ran(Language(UNDECIDED, redact=silent), out=tmp_path / "b.nc", **options).close()
+    with pytest.raises(InputError, match="does not keep the function that redacts its record"):
+        simengine.rerun(tmp_path / "b.nc", progress=False)
+
+
+def test_situations_that_read_alike_share_a_call_which_is_counted_once(tmp_path: Path) -> None:
+    alike = replace(ADOPT, question="Do you adopt?")
+    dataset = ran(Language(Surrogate(), prompt=alike), out=tmp_path / "a.nc", steps=1)
+    assert dataset.language_adopt_contexts.values[-1] == 4
+    again = {"agents.adopt": Language(simengine.Replay(tmp_path / "a.nc.calls"), prompt=alike)}
+    assert simengine.rerun(tmp_path / "a.nc", progress=False, policies=again)
