@@ -1,4 +1,4 @@
-"""The command line: ``simengine run``, ``sweep``, ``resume``, ``rerun``, ``branch``, ``list`` and others.
+"""The command line: ``simengine run``, ``sweep``, ``resume``, ``rerun``, ``branch``, ``list``, ``llm`` and others.
 
 Exit codes: 0 fine, 1 a run or its file could not go on, its repetition differs, or runs of a sweep failed, 2 wrong
 input (nothing was written), 130 interrupted. With ``--json`` the standard output holds one JSON document,
@@ -19,7 +19,7 @@ from typing import Annotated
 import typer
 
 from simengine import __version__
-from simengine.cli import commands, completing, sweep_commands
+from simengine.cli import commands, completing, language_commands, sweep_commands
 from simengine.cli.output import Interrupted, complain, print_json, reserved_for_json
 from simengine.errors import InputError, ScenarioError, SimengineError
 
@@ -41,6 +41,7 @@ app.command("rerun")(commands.rerun)
 app.command("branch", context_settings=WITH_SETTINGS)(commands.branch)
 app.command("list")(commands.list_scenarios)
 app.command("describe")(commands.describe)
+app.add_typer(language_commands.app)
 
 
 def _show_version(asked: bool) -> None:
@@ -68,6 +69,7 @@ def simengine(
       simengine resume school.nc
       simengine rerun school.nc
       simengine branch school.nc --at 300 --set noise=0.3
+      simengine llm doctor http://localhost:8000/v1 --model my-model
       simengine init my_model
       simengine run my_model.py --set n_agents=1e4 --seed 7
 

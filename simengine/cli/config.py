@@ -62,7 +62,7 @@ KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
 }
 SYNONYMS = {
     "force": "; overwrite = true is what --force is",
-    "policies": "; language models are given as --policy, others in Python: simengine.run(..., policies=...)",
+    "policies": "; policies are given in Python: simengine.run(..., policies=...), language models also as --policy",
     "set": "; parameters stand in a table, [parameters]",
 }
 PATHS = ("out", "start")

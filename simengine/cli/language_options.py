@@ -76,7 +76,9 @@ class Reached:
                 "http://localhost:11434/v1 for Ollama, https://api.openai.com/v1 for OpenAI"
             )
         if self.schema is not None and self.schema not in SCHEMAS:
-            raise InputError(f"--schema {self.schema!r}: allowed are {', '.join(SCHEMAS)}{nearest(self.schema, SCHEMAS)}")
+            raise InputError(
+                f"--schema {self.schema!r}: allowed are {', '.join(SCHEMAS)}{nearest(self.schema, SCHEMAS)}"
+            )
         named = {"key_env": self.key_env, "schema": self.schema}
         keywords: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
         return OpenAI(self.base_url, str(self.model), **keywords)
@@ -237,5 +239,7 @@ def again(given: Mapping[str, Any], *, spent: bool = False) -> str:
             continue
         if name == "budget" and spent:
             value = ",".join(f"{part}=N" for part in budget_of(value))
-        words.append(f" --{name.replace('_', '-')} {shlex.quote(f'{value:g}' if isinstance(value, float) else str(value))}")
+        words.append(
+            f" --{name.replace('_', '-')} {shlex.quote(f'{value:g}' if isinstance(value, float) else str(value))}"
+        )
     return "".join(words)

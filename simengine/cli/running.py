@@ -54,7 +54,10 @@ def perform(request: Request) -> None:
     if answering:
         keywords["policies"] = answering
     overriding = {**request.keywords, **({"interventions": ()} if request.interventions else {})}
-    with explained(out, found, request.language), filed.located(overridden=overriding, alone=bool(filed_parameters) and not given):
+    with (
+        explained(out, found, request.language),
+        filed.located(overridden=overriding, alone=bool(filed_parameters) and not given),
+    ):
         dataset = simengine.run(found, out=out, **keywords, **parameters)
     with dataset:
         said = summary.document(found, dataset, out, time.perf_counter() - begun)

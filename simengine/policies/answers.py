@@ -184,6 +184,11 @@ def saying_whose(decision: Decision, step: int) -> Iterator[None]:
         raise RunError(f"{what}: {type(error).__name__}: {error}") from error
 
 
+def run_of(policy: Policy) -> Any:
+    """What tells apart the runs that a policy with a record is given to; None for others."""
+    return getattr(policy.answer, "in_run", None)
+
+
 def ids_beyond(policy: Policy, population: Population, scenario: Scenario) -> int | None:
     """An id that a policy names and nobody has, where nobody is born."""
     if policy.ids is None or population.dynamic:
@@ -209,7 +214,17 @@ class HostAnswers:
     def __init__(self, scenario: Scenario, state: State, seed: int, policies: Mapping[str, tuple[Policy, ...]]) -> None:
         self.scenario, self.state, self.seed, self.policies = scenario, state, seed, policies
         self.kernel: Kernel | None = None
+        self._runs = [run_of(policy) for listed in policies.values() for policy in listed]
         self._begun: dict[str, list[Begun]] = {}
+
+    def check_run(self) -> None:
+        """`RunError` when a policy that keeps a record has been given to another run since this one began."""
+        runs = [run_of(policy) for listed in self.policies.values() for policy in listed]
+        if any(now is not then for now, then in zip(runs, self._runs, strict=True)):
+            raise RunError(
+                "a language model answers for one run at a time, and one of this run has been given to another run "
+                "since; make one for each"
+            )
 
     def begin(self, decision: Decision, step: int) -> None:
         """Ask the policies that others work for; what they see is the present moment."""
@@ -284,6 +299,7 @@ class HostAnswers:
             yield policy, policy.chosen(identities, self.seed, decision.population.name)
 
     def _asked(self, decision: Decision, step: int, slots: Array, event: int) -> Asked:
+        self.check_run()
         population = self.state[decision.population.name]
         identities, label = population.ids[slots], f"{decision.population.name}.{decision.name}"
         draw = Draws(self.seed, decision.population.name, decision.name, identities, step, event)

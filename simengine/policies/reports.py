@@ -16,6 +16,7 @@ Array = NDArray[Any]
 Policies = Mapping[str, tuple[Policy, ...]]
 
 RECORD_SUFFIX = ".calls"
+WEIGHTS_SUFFIX = ".weights"
 
 
 def record_of(path: Path) -> Path:
@@ -29,6 +30,17 @@ class Described(Protocol):
 
     def describe(self) -> dict[str, Any]:
         """Plain values, among them ``kind``; nothing secret."""
+
+
+@runtime_checkable
+class Weighted(Described, Protocol):
+    """An answer whose weights are kept beside the file."""
+
+    def versions(self) -> dict[str, str]:
+        """Versions that its bits depend on, as attributes ``version_*``."""
+
+    def save(self, folder: Path) -> Path:
+        """Write the weights into a folder, under the digest that `describe` tells."""
 
 
 @runtime_checkable
@@ -162,6 +174,30 @@ def remove_record(path: Path) -> None:
         from simengine.policies.language.record import Record
 
         Record.remove(record)
+
+
+def weighted(policies: Policies) -> Iterator[Weighted]:
+    """The answers that have weights."""
+    for listed in policies.values():
+        for policy in listed:
+            if isinstance(policy.answer, Weighted):
+                yield policy.answer
+
+
+def weights_of(path: Path) -> Path:
+    """The folder beside a run's file that holds the weights of its learned policies."""
+    return path.with_name(path.name + WEIGHTS_SUFFIX)
+
+
+def keep_weights(policies: Policies, path: Path) -> None:
+    """Write the weights of learned policies beside a run's file."""
+    for answer in weighted(policies):
+        answer.save(weights_of(path))
+
+
+def versions(policies: Policies) -> dict[str, str]:
+    """Versions that the bits of learned policies depend on."""
+    return {name: said for answer in weighted(policies) for name, said in answer.versions().items()}
 
 
 def copy_record(source: Path, target: Path, step: int) -> None:

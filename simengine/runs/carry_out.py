@@ -69,6 +69,7 @@ def _carried_out(
             raise InputError(f"out: cannot write {shown_path(path)}: {error}") from None
     if path is not None:
         reports.remove_record(path)
+        reports.keep_weights(recipe.policies, path)
     session = Session(
         recipe, engine, writer, run_id=unhashed["run_id"], path=path, checkpoint_every=options.checkpoint_every
     )

@@ -222,15 +222,22 @@ class Engine:
 
     def decided(self) -> dict[str, float | int]:
         """What policies with a record have to say of the present moment, by variable."""
+        self._check_policies()
         return reports.tallied(self.policies)
 
     def decided_last(self, label: str, ids: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """What they have to say of these agents' latest decisions, by variable."""
+        self._check_policies()
         return reports.latest_of(self.policies, label, ids)
 
     def reported(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """What they have to say at the end: attributes that the content hash covers, and others."""
+        self._check_policies()
         return reports.reported(self.policies)
+
+    def _check_policies(self) -> None:
+        if self._answers is not None:
+            self._answers.check_run()
 
     def prepare(self) -> None:
         """Compile the step, or load it from the cache."""

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from simengine.compile.helpers import Globals
 from simengine.errors import InputError, ScenarioError, StoreError
 from simengine.policies.answers import Policy, checked
-from simengine.policies.reports import Described
+from simengine.policies.reports import Described, versions
 from simengine.runs import portable, registry
 from simengine.runs.arguments import whole_number
 from simengine.runs.definitions import installed
@@ -80,6 +80,7 @@ class Recipe:
             "time_step": self.scenario.dt,
         }
         stable |= {f"{PARAMETER}{name}": value for name, value in self.scenario.values.items()}
+        stable |= versions(self.policies)
         stable["parameter_units"] = {name: declared[name].unit for name in self.scenario.values}
         stable |= {
             "seed": self.seed, "steps": self.steps, "every": self.every, "snapshot_every": self.snapshot_every,
@@ -296,7 +297,8 @@ def _recall_answer(described: Mapping[str, Any], decision: str, where: str) -> A
     kind = described.get("kind")
     if kind is None:
         return recall_function(described, where, again)
-    raise InputError(f"{where} does not keep the {kind} policy of {decision} ({described.get('name', kind)}); {again}")
+    beside = f"; its weights lie beside the file, {described['weights_sha256']}.pt" if kind == "learned" else ""
+    raise InputError(f"{where} does not keep the {kind} policy of {decision}{beside}; {again}")
 
 
 def describe_intervention(item: Intervention) -> dict[str, Any]:

@@ -64,6 +64,12 @@ def test_the_policy_of_the_authors_page_runs(tmp_path: Path) -> None:
     assert 0.0 < float(finished([sys.executable, "fashion.py"], tmp_path)) < 1.0
 
 
+def test_the_words_of_the_authors_page_run(tmp_path: Path) -> None:
+    (tmp_path / "herders.py").write_text(block("docs/authoring.md", "class Herders"), encoding="utf-8")
+    asked, situations = map(int, finished([sys.executable, "herders.py"], tmp_path).split())
+    assert 0 < situations < asked < 400
+
+
 def test_the_network_of_the_authors_page_runs(tmp_path: Path) -> None:
     text = block("docs/authoring.md", "class Circles") + "print(float(run.disagreement[-1] / run.disagreement[0]))\n"
     (tmp_path / "circles.py").write_text(text, encoding="utf-8")
@@ -80,6 +86,12 @@ def test_the_diagnostics_of_the_readme_are_measured(tmp_path: Path) -> None:
     text = "import simengine\n" + block("README.md", "diagnostics.heading_entropy")
     (tmp_path / "measure.py").write_text(text, encoding="utf-8")
     assert "<Estimate" in finished([sys.executable, "measure.py"], tmp_path)
+
+
+def test_the_language_models_of_the_readme_answer(tmp_path: Path) -> None:
+    text = "import simengine\n" + block("README.md", "Language(Surrogate())") + "print(answers.sizes['row'])\n"
+    (tmp_path / "mixed.py").write_text(text, encoding="utf-8")
+    assert int(finished([sys.executable, "mixed.py"], tmp_path)) > 1000
 
 
 PAGES = (

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from language_scenarios import Adoption
 from scipy import stats
 from sharding import assert_any_shards_agree
 
+import simengine
 from simengine import (
     InputError,
     Policy,
@@ -320,3 +322,25 @@ def test_settings_of_torch_are_put_back_after_an_error() -> None:
     with pytest.raises(ZeroDivisionError), evaluating():
         _ = 1 // 0
     assert (torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()) == before
+
+
+def test_a_run_keeps_the_weights_of_its_policy_beside_the_file_and_names_them(tmp_path: Path) -> None:
+    def module() -> Any:
+        torch.manual_seed(3)
+        return torch.nn.Linear(1, 2)
+
+    def policy() -> Any:
+        return {"adopt": Learned(module(), ["harvest"])}
+
+    simengine.run(Adoption, policies=policy(), steps=2, out=tmp_path / "a.nc", progress=False).close()
+    (kept,) = (tmp_path / "a.nc.weights").iterdir()
+    found = saved_weights(kept)
+    assert (found["weight"] == module().state_dict()["weight"]).all()
+    with simengine.open(tmp_path / "a.nc") as dataset:
+        assert kept.stem in dataset.attrs["policies"]
+        assert dataset.attrs["version_torch"] == torch.__version__
+    with pytest.raises(
+        InputError, match=rf"does not keep the learned policy of agents.adopt.*{kept.name}; give it again"
+    ):
+        simengine.rerun(tmp_path / "a.nc", progress=False)
+    assert simengine.rerun(tmp_path / "a.nc", policies=policy(), progress=False)

@@ -76,7 +76,7 @@ def test_a_waiting_policy_is_begun_before_the_rule_and_finished_before_what_need
         for part in engine.kernel.plan.segments
     ]
     places = {kind: kinds.index(kind) for kind in ("begins", "ends")}
-    between = [used for used in kinds[places["begins"] + 1 : places["ends"]]]
+    between = list(kinds[places["begins"] + 1 : places["ends"]])
     assert any("agents_age_0" in " ".join(used) for used in between)
     assert not any("agents_earned_0" in " ".join(used) for used in between)
 
@@ -96,7 +96,8 @@ def test_its_actions_are_stored_and_told_back_to_it() -> None:
     engine = engine_of(answer)
     engine.advance(1)
     assert engine.state["agents"].values("earned").tolist() == [0.0, 1.0, 0.0, 1.0, 0.0, 1.0]
-    assert answer.told[-1][0] == "taken" and answer.told[-1][3].tolist() == [0, 0, 0]
+    assert answer.told[-1][0] == "taken"
+    assert answer.told[-1][3].tolist() == [0, 0, 0]
 
 
 def test_agents_whom_the_scenario_does_not_let_be_asked_follow_the_rule() -> None:
@@ -133,7 +134,7 @@ def test_a_mask_of_the_wrong_shape_is_an_error_of_the_scenario() -> None:
         def work(me, agents):
             return 0
 
-    with pytest.raises(ScenarioError, match="asked= of agents.work returned bool of shape"):
+    with pytest.raises(ScenarioError, match=r"asked= of agents.work returned bool of shape"):
         Engine(Wrong({}), 1, policies={"agents.work": (Policy(Elsewhere(0)),)}).advance(1)
 
 
@@ -148,4 +149,5 @@ def test_what_the_rule_knows_can_be_said_in_words() -> None:
     assert [(read.name, read.long_name, read.unit, read.source) for read in answer.known.reads] == [
         ("age", "age of the agent", "step", "field")
     ]
-    assert answer.known.question == "Work hard when young." and answer.known.action == "effort of the agent"
+    assert answer.known.question == "Work hard when young."
+    assert answer.known.action == "effort of the agent"

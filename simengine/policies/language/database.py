@@ -148,7 +148,7 @@ class Database:
                     raise InputError(f"{path} is not a record of calls")
         self.writable = os.access(path if path.exists() else path.parent, os.W_OK) and os.access(path.parent, os.W_OK)
         if self.writable:
-            return _connected(str(path))
+            return _connected(str(path.absolute()))
         waiting = path.with_name(f"{path.name}-wal")
         mode = "mode=ro" if waiting.exists() and waiting.stat().st_size else "immutable=1"
         return _connected(f"file:{quote(str(path.resolve()))}?{mode}")

@@ -122,6 +122,7 @@ class Language:
         }  # fmt: skip
         self._path: Path | None = None
         self._beside: Language | None = None
+        self.in_run: object | None = None
         self._begin()
 
     def _begin(self) -> None:
@@ -259,9 +260,8 @@ class Language:
         except InputError as error:
             if not isinstance(self.backend, Replay):
                 raise
-            raise InputError(
-                f"{error}. Whom to ask what is not recorded: calls={{'backend': ...}} of resume and branch, or --backend"
-            ) from None
+            remedy = "whom to ask what is not recorded: calls={'backend': ...} of resume and branch, or --backend"
+            raise InputError(f"{error}; {remedy}") from None
 
     def _columns(self, prompt: Prompt, asked: Asked) -> dict[str, Any]:
         """What agents are shown beside what the prompt's ``see`` finds."""
@@ -322,7 +322,7 @@ class Language:
         """Stand before a run whose record lies at ``path``, or in memory: in that of ``beside``, if there is one."""
         self.close()
         self._begin()
-        self._path, self._beside = path, beside
+        self._path, self._beside, self.in_run = path, beside, object()
 
     def save_record(self, path: Path) -> None:
         """Write a copy of the record."""
@@ -410,8 +410,7 @@ class Language:
             raise InputError(f"{where}: its language model is {described['model']}, and the backend is {model}")
         if backend is None and not recorded:
             raise InputError(
-                f"{where}: its language model answers from the record of its calls, and {shown(record)} is missing; "
-                f"{again}"
+                f"{where}: its language model answers from the record of its calls, and {record} is missing; {again}"
             )
         personas, memory = described.get("personas"), described.get("memory")
         if personas is not None and personas.get("not_kept"):

@@ -64,6 +64,8 @@ class Function:
                 f"the backend function {self.name} returned {len(probabilities)} probabilities for "
                 f"{len(request.labels)} labels"
             )
+        if not all(math.isfinite(value) and value >= 0.0 for value in probabilities):
+            raise RunError(f"the backend function {self.name} returned {probabilities}, which are no probabilities")
         # Labels are shown rotated; the function speaks of them in the order of the decision.
         shown = probabilities[request.order :] + probabilities[: request.order]
         scores = tuple(math.log(value) if value > 0.0 else -math.inf for value in shown)
