@@ -13,7 +13,7 @@ from typing import Any
 import simengine
 from simengine.cli.language_options import again
 from simengine.cli.output import Interrupted, warn
-from simengine.errors import RunError, ScenarioError, SimengineError, StoreError
+from simengine.errors import InputError, RunError, ScenarioError, SimengineError, StoreError
 from simengine.runs import registry
 from simengine.scenario.scenario import Scenario
 from simengine.store.files import parts_of
@@ -31,6 +31,7 @@ def explained(
     ``language`` are the options about language models, which `simengine resume` is to be given again.
     """
     given = language or {}
+    begun_before = out is not None and parts_of(out).is_dir()
     with warnings.catch_warnings():
         warnings.showwarning = warn
         try:
@@ -42,6 +43,11 @@ def explained(
             raise Interrupted(f"interrupted{remains(out, again(given))}") from None
         except ScenarioError as error:
             raise (error if scenario is None else registry.located(error, source(scenario))) from error
+        except InputError as error:
+            if out is None or begun_before or not parts_of(out).is_dir():
+                raise
+            # Found out only when the run was on its way: a request that a record lacks, say.
+            raise RunError(f"{error}{remains(out, again(given))}") from error
         except SimengineError:
             raise
         except Exception as error:

@@ -16,6 +16,7 @@ from simengine.cli.output import console, paragraph, print_json, readable_time, 
 from simengine.errors import InputError, nearest
 from simengine.policies.language import doctor, latest, spending
 from simengine.policies.language.calls import Failure, Message, Request
+from simengine.policies.language.cassettes import is_cassette
 from simengine.policies.language.entries import Entry
 from simengine.policies.language.limits import Limits
 from simengine.policies.language.record import Record
@@ -29,8 +30,9 @@ TRIED = (
     "on what is answered, and an estimate otherwise (other actions lead to other situations); tokens are a quarter of "
     "the characters, and a real model's answers may be longer."
 )
+NOBODY = "nobody is a language model: --policy POPULATION.DECISION=language"
 FIGURES = ("decisions", "situations", "calls", "input_tokens", "output_tokens", "most_output_tokens")
-DECISIONS = ("decision", "elicitation", "decisions", "situations", "calls", "tokens in", "out", "at most")
+DECISIONS = ("decision", "elicitation", "decisions", "situations", "calls", "tokens in", "tokens out", "at most")
 
 
 # -- doctor --------------------------------------------------------------------------------------------------------
@@ -86,6 +88,8 @@ class Trial:
 
 def forecast(trial: Trial) -> None:
     """Run in memory with the surrogate, and print what the same run would take with a model."""
+    if not trial.policies:
+        raise InputError(NOBODY)
     prices, limits = _prices(trial.prices), _limits(trial.language)
     settings.refuse_assignment(trial.scenario)
     found = registry.find(trial.scenario)
@@ -94,7 +98,7 @@ def forecast(trial: Trial) -> None:
     # A trial is no run to be stopped, however often the n-gram finds no answer.
     policies = policies_of(found, trial.policies, asking | {"backend": "surrogate", "most_fallbacks": 1.0}, parameters)
     if not policies:
-        raise InputError("nobody is a language model: --policy POPULATION.DECISION=language")
+        raise InputError(NOBODY)
     answer = next(iter(policies.values()))[0].answer
     with explained(None, found):
         dataset = simengine.run(found, policies=policies, **trial.keywords, **parameters)
@@ -222,7 +226,7 @@ def show_calls(path: Path, decision: str | None, last: int, as_json: bool) -> No
     """Print the last calls of a record."""
     if last < 1:
         raise InputError(f"--last {last}: allowed is a whole number from 1")
-    beside = path if path.name.endswith(RECORD_SUFFIX) else record_of(run_path(path))
+    beside = path if path.name.endswith(RECORD_SUFFIX) or is_cassette(path) else record_of(run_path(path))
     if not beside.is_file():
         raise InputError(f"there is no record of calls {str(beside)!r}; only runs with language models leave one")
     with Record.open(beside) as record:

@@ -11,20 +11,23 @@ from simengine.cli import completing, options
 from simengine.cli.commands import given, language_given
 from simengine.cli.options import fraction, whole
 
-HELP = """Look at language models: what a server does, what a run would cost, what was asked and answered.
-
-[bold]Examples[/bold]
-
-  simengine llm doctor http://localhost:8000/v1 --model my-model
-  simengine llm cost social_learning --policy agents.act=language
-  simengine llm calls herd.nc --last 3
-"""
 SHOWN = 5
 
-app = typer.Typer(
-    name="llm", help=HELP, no_args_is_help=True, rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)  # fmt: skip
+app = typer.Typer(name="llm", rich_markup_mode="rich", context_settings={"help_option_names": ["-h", "--help"]})
+
+
+@app.callback(invoke_without_command=True)
+def language(context: typer.Context) -> None:
+    """Look at language models: what a server does, what a run would cost, what was asked and answered.
+
+    [bold]Examples[/bold]
+
+      simengine llm doctor http://localhost:8000/v1 --model my-model
+      simengine llm cost social_learning --policy agents.act=language
+      simengine llm calls herd.nc --last 3
+    """
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 @app.command()

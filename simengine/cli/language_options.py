@@ -72,8 +72,8 @@ class Reached:
 
         if not (self.base_url or os.environ.get("OPENAI_BASE_URL")):
             raise InputError(
-                "--backend openai needs --base-url, or $OPENAI_BASE_URL: http://localhost:8000/v1 for vLLM, "
-                "http://localhost:11434/v1 for Ollama, https://api.openai.com/v1 for OpenAI"
+                "--backend openai needs the server's URL (--base-url, or $OPENAI_BASE_URL): http://localhost:8000/v1 "
+                "for vLLM, http://localhost:11434/v1 for Ollama, https://api.openai.com/v1 for OpenAI"
             )
         if self.schema is not None and self.schema not in SCHEMAS:
             raise InputError(
@@ -191,7 +191,6 @@ def language_of(given: Mapping[str, Any], what: str) -> Any:
 def calls_of(given: Mapping[str, Any], what: str) -> dict[str, Any]:
     """Return how calls are made, as ``calls`` for `simengine.resume`: backend, budget, limits and the like."""
     from simengine.policies.language.limits import Limits
-    from simengine.policies.language.record import Record
     from simengine.policies.language.spending import Budget
 
     reached = Reached(*(given.get(name) for name in ("backend", "base_url", "model", "key_env", "schema")))
@@ -208,8 +207,20 @@ def calls_of(given: Mapping[str, Any], what: str) -> dict[str, Any]:
     if minutely:
         further["limits"] = Limits(**minutely)
     if given.get("answers_cache") is not None:
-        further["cache"] = Record(Path(given["answers_cache"]))
+        further["cache"] = _cache(Path(given["answers_cache"]))
     return {"calls": further}
+
+
+def _cache(path: Path) -> Any:
+    from simengine.policies.language.record import Record
+
+    if not path.parent.is_dir():
+        raise InputError(f"--answers-cache {path}: there is no folder {str(path.parent)!r}")
+    record = Record(path)
+    if path.exists():
+        # A file that is no record is said to be none before the run begins.
+        len(record)
+    return record
 
 
 def budget_of(text: str) -> dict[str, int]:

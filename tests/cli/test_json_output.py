@@ -75,7 +75,7 @@ def test_a_run_is_one_document(model, capsys):
     assert found == {
         "file": "still-18446744073709551615.nc", "scenario": "Still", "summary": "Nobody moves.", "seed": 2**64 - 1,
         "parameters": {"n_agents": 3, "limit": None}, "steps": 4, "stop_reason": "steps", "populations": {"agents": 3},
-        "shards": None, "faults": [],
+        "shards": None, "faults": [], "language": {}, "language_calls": {},
         "observables": {"middle": {"shape": {"time": 5}} | middle, "nothing": {"shape": {"time": 5}} | nothing},
     }  # fmt: skip
 
