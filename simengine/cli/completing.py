@@ -17,6 +17,9 @@ import typer
 GROUP = "simengine.scenarios"
 """The entry points of scenarios, as in `simengine.runs.registry`, which takes longer to import."""
 
+SCENARIOS = "simengine.scenarios."
+"""Modules whose classes others may derive from."""
+
 VARIABLE = "_SIMENGINE_COMPLETE"
 """The environment variable that asks for completions."""
 
@@ -111,8 +114,7 @@ def sweeps(ctx: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
 def decisions(ctx: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
     """Offer the decisions of the scenario, each to be answered by a language model."""
     node, classes, _ = _chosen(_scenario(ctx))
-    for name, population, text in _decided(node, classes):
-        yield f"{population}.{name}=language", text
+    yield from {f"{population}.{name}=language": text for name, population, text in _decided(node, classes)}.items()
 
 
 @_quiet
@@ -235,15 +237,38 @@ def _chosen(scenario: str) -> tuple[ast.ClassDef, dict[str, ast.ClassDef], dict[
         path = _source_of(module)
     tree = _parsed(Path(path))
     classes = _classes(tree)
-    aliases = {
+    chosen = classes[wanted] if wanted else next(iter(classes.values()))
+    elsewhere = [_chosen_in(module, name) for module, name in _imported(tree).values()]
+    bases = {name: node for _, theirs, _ in elsewhere for name, node in theirs.items()}
+    inherited = {name: value for _, _, aliases in elsewhere for name, value in aliases.items()}
+    return chosen, bases | classes, inherited | _aliases(tree)
+
+
+def _chosen_in(module: str, name: str) -> tuple[ast.ClassDef, dict[str, ast.ClassDef], dict[str, ast.expr]]:
+    return _chosen(f"{_source_of(module)}:{name}")
+
+
+def _imported(tree: ast.Module) -> dict[str, tuple[str, str]]:
+    """Return the installed scenarios that a file's classes derive from: name to module and class."""
+    bases = {base.id for node in tree.body if isinstance(node, ast.ClassDef) for base in node.bases
+             if isinstance(base, ast.Name)}  # fmt: skip
+    return {
+        alias.name: (node.module, alias.name)
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(SCENARIOS)
+        for alias in node.names
+        if node.module and alias.name in bases and alias.asname is None
+    }
+
+
+def _aliases(tree: ast.Module) -> dict[str, ast.expr]:
+    return {
         target.id: node.value
         for node in tree.body
         if isinstance(node, ast.Assign)
         for target in node.targets
         if isinstance(target, ast.Name)
     }
-    chosen = classes[wanted] if wanted else next(iter(classes.values()))
-    return chosen, classes, aliases
 
 
 def _decided(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> Iterator[tuple[str, str, str]]:
@@ -293,12 +318,13 @@ def _parsed(path: Path) -> ast.Module:
 
 
 def _classes(tree: ast.Module) -> dict[str, ast.ClassDef]:
-    """Return the classes that are scenarios by their text: those that derive from Scenario, and from these."""
+    """Return the classes that are scenarios by their text: derived from Scenario, from installed ones or these."""
     found: dict[str, ast.ClassDef] = {}
+    derived = {"Scenario", *_imported(tree)}
     for node in tree.body:
         if isinstance(node, ast.ClassDef):
             bases = {base.id if isinstance(base, ast.Name) else getattr(base, "attr", "") for base in node.bases}
-            if "Scenario" in bases or bases & found.keys():
+            if bases & (derived | found.keys()):
                 found[node.name] = node
     return found
 

@@ -295,14 +295,14 @@ def _title(call: Mapping[str, Any]) -> str:
 
 
 def _rows(call: Mapping[str, Any]) -> list[tuple[str, str]]:
-    rows = [(message["role"], message["text"]) for message in call["messages"]]
+    rows = [(message["role"], _printable(message["text"])) for message in call["messages"]]
     if call["schema"]:
         rows.append(("schema", call["schema"]))
     if call["probabilities"] is not None:
         rows.append(("reply", ", ".join(f"{label} {share:.4g}" for label, share in call["probabilities"].items())))
     if call["reply"] is not None:
-        rows.append(("reply", call["reply"]))
-    rows.append(("outcome", f"{call['outcome']}: {call['reason']}"))
+        rows.append(("reply", _printable(call["reply"])))
+    rows.append(("outcome", _printable(f"{call['outcome']}: {call['reason']}")))
     took = f"{call['latency_seconds']:.3f} s"
     if call["attempts"] == 0:
         took = "nothing: it was known from another record"
@@ -313,3 +313,8 @@ def _rows(call: Mapping[str, Any]) -> list[tuple[str, str]]:
         took += f"; tokens {call['input_tokens']:,} in, {call['output_tokens']:,} out{told}"
     rows.append(("took", took))
     return rows
+
+
+def _printable(text: str) -> str:
+    """A text of others' without what a terminal would obey."""
+    return "".join(letter if letter.isprintable() or letter in "\n\t" else repr(letter)[1:-1] for letter in text)

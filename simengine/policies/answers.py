@@ -89,6 +89,14 @@ class Waiting(Protocol):
         """Take note of the actions."""
 
 
+@runtime_checkable
+class Skippable(Protocol):
+    """An answer that wants to know when a decision comes up for which it has nobody to answer."""
+
+    def skipped(self, label: str, step: int) -> None:
+        """Take note of it."""
+
+
 @dataclass(frozen=True)
 class Asked:
     """What a policy sees of one decision at one step: arrays over the agents it answers for, by ascending id.
@@ -272,6 +280,8 @@ class HostAnswers:
                 mask = mask & askable
             if mask.any():
                 yield policy, slots[mask]
+            elif isinstance(policy.answer, Skippable):
+                policy.answer.skipped(f"{decision.population.name}.{decision.name}", step)
 
     def _askable(self, decision: Decision, step: int) -> Array | None:
         """Of whom the scenario lets policies be asked; None: of all."""

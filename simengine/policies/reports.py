@@ -137,7 +137,7 @@ def latest_of(policies: Policies, label: str, ids: Array) -> dict[str, Array]:
     }
     for other, answer in reporting(policies):
         latest = answer.latest(label) if other == label else {"ids": ids[:0]}
-        if not len(latest["ids"]):
+        if not len(latest["ids"]) or not len(ids):
             continue
         place = np.minimum(np.searchsorted(ids, latest["ids"]), len(ids) - 1)
         here = ids[place] == latest["ids"]

@@ -8,6 +8,7 @@ function of scenario, parameters, seed and the record of calls: connections, ord
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -129,6 +130,8 @@ class Language:
         self._record: Record | None = None
         self._gateway: Gateway | None = None
         self._thread: ThreadPoolExecutor | None = None
+        self._process = os.getpid()
+        self._closing = False
         self._tallies: dict[str, Tally] = {}
         self._prompts: dict[str, Prompt] = {}
         self._made_for: dict[str, dict[str, Any]] = {}
@@ -166,7 +169,9 @@ class Language:
             "temperature": self.temperature, "samples": self.samples, "orders": self.orders, "salt": self.salt,
             "exact": capabilities.model.startswith("function/"),
         }  # fmt: skip
-        if self._thread is None:
+        if self._thread is None or self._process != os.getpid():
+            # A forked process has no threads but its first.
+            self._process = os.getpid()
             self._thread = ThreadPoolExecutor(1, "simengine-language-decisions")
         under = UnderWay(prompt, contexts, method)
         under.work = self._thread.submit(self._work, under, asked, settings)
@@ -315,6 +320,8 @@ class Language:
     def gateway(self) -> Gateway:
         """The way to the backend."""
         if self._gateway is None:
+            if self._closing:
+                raise RunError("language: the run has ended, and what it still wanted to ask is not asked")
             self._gateway = Gateway(self.backend, self.record, cache=self.cache, **self._calls)
         return self._gateway
 
@@ -330,12 +337,15 @@ class Language:
 
     def close(self) -> None:
         """Give back connections, threads and files; what is asked next opens them again."""
+        self._closing = True
         if self._gateway is not None:
             self._gateway.close()
             self._gateway = None
         if self._thread is not None:
-            self._thread.shutdown(cancel_futures=True)
+            if self._process == os.getpid():
+                self._thread.shutdown(cancel_futures=True)
             self._thread = None
+        self._closing = False
         self.backend.close()
         if self._path is not None and self._record is not None:
             self._record.close()
@@ -363,9 +373,14 @@ class Language:
         """Counts so far, and sums behind means."""
         return self._tallies.get(label, Tally()).numbers()
 
+    def skipped(self, label: str, step: int) -> None:
+        """Note that a decision came up, and nobody was asked."""
+        if label in self._tallies:
+            self._tallies[label].nobody(step)
+
     def latest(self, label: str) -> Mapping[str, Array]:
         """``ids`` of those asked last, and their values by the names of `LATEST`."""
-        latest = self._tallies.get(label, Tally()).latest
+        latest = self._tallies.get(label, Tally()).last()
         return {name: latest[name] for name in ("ids", *LATEST)}
 
     def describe(self) -> dict[str, Any]:

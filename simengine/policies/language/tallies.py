@@ -36,6 +36,7 @@ class Tally:
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SERIES, 0))
     latest: dict[str, Array] = field(default_factory=_none)
     step: int = -1
+    idle: bool = False
 
     def add(
         self, latest: Mapping[str, Array], step: int, contexts: int, input_tokens: int, output_tokens: int
@@ -48,6 +49,7 @@ class Tally:
         others = ~np.isin(before["ids"], latest["ids"])
         together = {name: np.concatenate([held[others], latest[name]]) for name, held in before.items()}
         order = np.argsort(together["ids"], kind="stable")
+        self.idle = False
         self.latest, self.step = {name: held[order] for name, held in together.items()}, step
         self.counts["asked"] += len(latest["ids"])
         self.counts["contexts"] += contexts
@@ -55,6 +57,14 @@ class Tally:
         self.counts["output_tokens"] += output_tokens
         for status, name in COUNTED.items():
             self.counts[name] += int((latest["provenance"] == status).sum())
+
+    def nobody(self, step: int) -> None:
+        """Note that nobody was asked at a step: all follow the rule."""
+        self.idle = self.idle or step != self.step
+
+    def last(self) -> dict[str, Array]:
+        """The latest step, of those whose latest action came of it."""
+        return _none() if self.idle else self.latest
 
     @property
     def unanswered(self) -> int:
@@ -71,11 +81,11 @@ class Tally:
 
     def state(self) -> dict[str, Any]:
         """All of it, for checkpoints."""
-        return {"counts": dict(self.counts), "latest": dict(self.latest), "step": self.step}
+        return {"counts": dict(self.counts), "latest": dict(self.latest), "step": self.step, "idle": self.idle}
 
     @classmethod
     def restored(cls, state: Mapping[str, Any]) -> Tally:
         """The tally that `state` gave."""
         counts = {name: int(number) for name, number in state["counts"].items()}
         latest = {name: np.asarray(values) for name, values in state["latest"].items()}
-        return cls(counts, latest, int(state["step"]))
+        return cls(counts, latest, int(state["step"]), bool(state["idle"]))
