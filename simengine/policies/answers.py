@@ -237,7 +237,14 @@ class HostAnswers:
     def begin(self, decision: Decision, step: int) -> None:
         """Ask the policies that others work for; what they see is the present moment."""
         self._begun[decision.name] = []
-        for policy, slots in self._slots(decision, step):
+        listed = list(self._slots(decision, step))
+        for place, (policy, slots) in enumerate(listed):
+            if isinstance(policy.answer, Waiting):
+                # The last policy counts: an earlier one is not asked in vain, which may cost something.
+                later = [other for _, other in listed[place + 1 :]]
+                slots = slots[~np.isin(slots, np.concatenate(later))] if later else slots
+            if not len(slots):
+                continue
             asked = work = None
             if isinstance(policy.answer, Waiting):
                 asked = self._asked(decision, step, slots, 0)
@@ -266,8 +273,10 @@ class HostAnswers:
     def answer_one(self, decision: Decision, step: int, slot: int, event: int) -> None:
         """Ask the policies of one decision for the agent whose turn it is, and store its action."""
         slots = np.array([slot])
-        for policy, mask in self._masks(decision, self.state[decision.population.name].ids[slots]):
-            if mask[0]:
+        masks = self._masks(decision, self.state[decision.population.name].ids[slots])
+        listed = [policy for policy, mask in masks if mask[0]]
+        for policy in listed:
+            if policy is listed[-1] or not isinstance(policy.answer, Waiting):
                 self._ask(policy, decision, step, slots, event)
 
     def _slots(self, decision: Decision, step: int) -> Iterator[tuple[Policy, Array]]:

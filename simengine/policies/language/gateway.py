@@ -14,8 +14,9 @@ import threading
 import time
 import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from simengine.errors import InputError, RunError, SimengineError
 from simengine.policies.language.backends.replay import Replay
@@ -55,7 +56,7 @@ class Outcome:
     answer: Reply | Failure
     fresh: bool
     source: Source
-    key: str = ""
+    key: str = field(default="", compare=False)
 
 
 class Pending:
@@ -325,9 +326,10 @@ class Gateway:
         entries = []
         for call in calls:
             assert call.answer is not None
+            answer = without_address(call.answer, getattr(self.backend, "base_url", ""))
             entries.append(
                 self._entry(
-                    call.key, call.request, call.answer, call.step, call.label, call.order, call.attempts, call.latency
+                    call.key, call.request, answer, call.step, call.label, call.order, call.attempts, call.latency
                 )
             )
         stored = self._put(entries)
@@ -364,6 +366,14 @@ class Gateway:
                 pending._error = error
                 pending._done.set()
             self._waiting.clear()
+
+
+def without_address(answer: Reply | Failure, address: str) -> Reply | Failure:
+    """Return an answer as it is recorded: why a call failed, and not where the server was."""
+    if isinstance(answer, Reply) or not address:
+        return answer
+    message = answer.message.replace(address, "the server").replace(urlsplit(address).netloc, "the server")
+    return replace(answer, message=message)
 
 
 @atexit.register

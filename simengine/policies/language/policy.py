@@ -252,7 +252,8 @@ class Language:
         """Put memories that are due in short, by calls that are counted and recorded like all others."""
         ids, requests = memory.summary_requests(asked.ids, asked.step, self.record.texts)
         if len(ids):
-            outcomes = self._submit(requests, asked, part="/summary").result()
+            salted = [replace(request, salt=self.salt) for request in requests]
+            outcomes = self._submit(salted, asked, part="/summary").result()
             texts = [_summary(outcome.answer) for outcome in outcomes]
             self.record.keep_texts(memory.summarise(ids, asked.step, texts))
 

@@ -18,8 +18,11 @@ from simengine import (
     InputError,
     Language,
     Memory,
+    OpenAI,
     Policy,
     Prompt,
+    Record,
+    Retries,
     RunError,
     Scenario,
     Simulation,
@@ -32,6 +35,8 @@ from simengine import (
 )
 from simengine.policies.language.calls import Failure, Reply, Usage
 from simengine.runs.session import Session
+from simengine.testing.language_faults import Faults
+from simengine.testing.language_server import serve
 from simengine.testing.sharding import recorded_in_shards
 
 OWN_ACTION = dataclasses.replace(
@@ -105,6 +110,15 @@ def test_whom_to_ask_is_settled_when_a_decision_begins() -> None:
     assert (asked.earned.values[-1] == 2).all()
     # At the last step nobody was asked, and the latest action is the rule's.
     assert (asked.language_work_provenance.values[-1] == 0).all()
+
+
+def test_of_two_models_for_an_agent_the_last_is_asked_and_the_other_is_not_asked_in_vain() -> None:
+    first, last = Language(UNDECIDED, memory=Memory()), Language(EVEN)
+    dataset = ran([Policy(first), Policy(last, ids=range(20))], steps=2, snapshot_every=1)
+    assert dataset.language_adopt_asked.values.tolist() == [0, 40, 80]
+    assert simengine.decisions(first).sizes["row"] == 80
+    alone = ran(Policy(Language(EVEN), ids=range(20)), steps=2, snapshot_every=1)
+    np.testing.assert_array_equal(dataset.action[:, :20], alone.action[:, :20])
 
 
 def test_models_of_the_same_description_are_still_two_when_a_run_is_repeated(tmp_path: Path) -> None:
@@ -257,6 +271,7 @@ def test_a_model_answers_for_one_run_at_a_time() -> None:
     Simulation(Adoption, policies={"agents.adopt": model}, seed=2).step(1)
     with pytest.raises(RunError, match="answers for one run at a time"):
         first.step(1)
+    model.close()
 
 
 class InTurn(Scenario):
@@ -312,7 +327,8 @@ def test_a_function_that_gives_no_probabilities_is_an_error() -> None:
 
 
 def test_a_forked_process_goes_on_with_a_thread_of_its_own() -> None:
-    simulation = Simulation(Adoption, policies={"agents.adopt": Language(UNDECIDED)}, seed=1, threads=1)
+    model = Language(UNDECIDED)
+    simulation = Simulation(Adoption, policies={"agents.adopt": model}, seed=1, threads=1)
     simulation.step(1)
     child = os.fork()
     if child == 0:
@@ -322,6 +338,20 @@ def test_a_forked_process_goes_on_with_a_thread_of_its_own() -> None:
             os._exit(1)
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
+    model.close()
+
+
+def test_a_record_does_not_tell_where_the_server_was(tmp_path: Path) -> None:
+    with serve(faults=Faults(reset=1.0)) as server:
+        backend = OpenAI(server.url, "m")
+        retries = Retries(attempts=1, failing=2.0)
+        ran(Language(backend, retries=retries, most_fallbacks=1.0), out=tmp_path / "a.nc", steps=1, kinds=1).close()
+        with Record.open(tmp_path / "a.nc.calls") as record:
+            reasons = [entry.answer.message for entry in record.entries() if isinstance(entry.answer, Failure)]
+        address = server.url.split("/")[2]
+    assert reasons
+    assert all("the server" in reason for reason in reasons)
+    assert not any(address.encode() in path.read_bytes() for path in tmp_path.iterdir() if path.is_file())
 
 
 def test_names_that_look_like_addresses_are_names_of_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
