@@ -35,22 +35,23 @@ class Policy:
 
     ``answer(asked)`` gets an `Asked` and returns one value per agent, or an array (agents, options) of
     probabilities when the decision has options. ``share`` limits it to a hash-chosen share of the population (the
-    same agents at every step, for any storage or sharding), ``ids`` to the agents named.
+    same agents at every step, for any storage or sharding), ``ids`` to the agents named. Shares of several policies of
+    one decision are of different agents, as long as they add up to 1 at most.
     """
 
     answer: Any
     share: float | None = None
     ids: Any = None
 
-    def chosen(self, identities: Array, seed: int, population: str) -> Array:
-        """A mask over ``identities``: whose decisions this policy answers."""
+    def chosen(self, identities: Array, seed: int, population: str, before: float = 0.0) -> Array:
+        """A mask over ``identities``: whose decisions this policy answers, if a share ``before`` it is others'."""
         if self.ids is not None:
             found: Array = np.isin(identities, np.asarray(self.ids))
             return found
         if self.share is None:
             return np.ones(len(identities), bool)
         drawn = Draws(seed, population, "policy", identities).uniform("share")
-        return np.asarray(drawn < self.share)
+        return np.asarray((drawn >= before) & (drawn < before + self.share))
 
 
 @runtime_checkable
@@ -177,6 +178,9 @@ def checked(policies: Mapping[str, Any] | None, scenario: Scenario) -> dict[str,
                 raise InputError(f"policy of {name!r}: there is no agent {beyond}; ids are 0 to the number less 1")
             if share is not None and not (isinstance(share, int | float | np.number) and 0 <= share <= 1):
                 raise InputError(f"policy of {name!r}: a share is between 0 and 1, not {shown(share)}")
+        shares = sum(policy.share or 0.0 for policy in found[label] if policy.ids is None)
+        if shares > 1.0 + 1e-9:
+            raise InputError(f"policies of {name!r}: their shares add up to {shares:g}, and to 1 at most can they")
     return found
 
 
@@ -314,8 +318,10 @@ class HostAnswers:
         return {name: Fields(found, found.order[: found.living]) for name, found in self.state.populations.items()}
 
     def _masks(self, decision: Decision, identities: Array) -> Iterator[tuple[Policy, Array]]:
+        before = 0.0
         for policy in self.policies[f"{decision.population.name}.{decision.name}"]:
-            yield policy, policy.chosen(identities, self.seed, decision.population.name)
+            yield policy, policy.chosen(identities, self.seed, decision.population.name, before)
+            before += (policy.share or 0.0) if policy.ids is None else 0.0
 
     def _asked(self, decision: Decision, step: int, slots: Array, event: int) -> Asked:
         self.check_run()

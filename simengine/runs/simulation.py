@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simengine.errors import InputError, RunError, nearest
-from simengine.policies.reports import bind, save_records
+from simengine.policies.reports import bind, close, save_records
 from simengine.runs import registry
 from simengine.runs.arguments import MOST_STEPS, checked_order, checked_path, checked_threads, whole_number
 from simengine.runs.engine import StorageOrder
@@ -307,6 +307,19 @@ class Simulation:
             if changed:
                 self._engine.load(*now)
         return target
+
+    def close(self) -> None:
+        """Give back what its policies hold: connections, threads and files of language models.
+
+        The simulation can be looked at afterwards. ``with simengine.Simulation(...) as sim:`` closes it at the end.
+        """
+        close(self._session.recipe.policies)
+
+    def __enter__(self) -> Simulation:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _final(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """The attributes of the run so far: interventions of the present step have had no effect yet."""

@@ -9,7 +9,7 @@ function of scenario, parameters, seed and the record of calls: connections, ord
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -25,30 +25,32 @@ from simengine.policies.language.backends.replay import Replay
 from simengine.policies.language.calls import Backend, Failure, Reply, Request
 from simengine.policies.language.contexts import contexts_of, digest_of
 from simengine.policies.language.elicitation import method_of, question_of
-from simengine.policies.language.gateway import Gateway, Pending
+from simengine.policies.language.gateway import Pending
+from simengine.policies.language.kept import Kept
 from simengine.policies.language.limits import Limits
 from simengine.policies.language.memory import Memory
 from simengine.policies.language.personas import Personas, personas_of
-from simengine.policies.language.prompts import ELICITATIONS, Prompt, canonical, generic_prompt, template
+from simengine.policies.language.prompts import ELICITATIONS, Prompt, canonical, template
 from simengine.policies.language.questions import REFUSALS, SAMPLES
 from simengine.policies.language.reading import spoken
 from simengine.policies.language.record import Record
 from simengine.policies.language.retries import Retries
 from simengine.policies.language.spending import Budget, Prices
 from simengine.policies.language.tallies import Tally
-from simengine.policies.reports import LATEST
+from simengine.policies.language.wordings import Texts, prompt_of_rule
 from simengine.scenario.parameters import shown
 
 Array = NDArray[Any]
 
 MOST_FALLBACKS = 0.01
+RECALLED = ("elicitation", "fallback", "most_fallbacks", "temperature", "samples", "orders", "salt")
 CHOICES = (
     "simengine.OpenAI(base_url, model) for any server that speaks OpenAI's chat completions, simengine.Local(folder) "
     "for transformers in this process, simengine.Surrogate() (an n-gram model, not an LLM), simengine.Function(answer)"
 )
 
 
-class Language:
+class Language(Kept):
     """A language model that answers decisions; give it to `run` as a policy, for all agents or a share of them.
 
     >>> model = simengine.Language(simengine.OpenAI("http://localhost:8000/v1", "my-model"))
@@ -112,45 +114,64 @@ class Language:
         if not (isinstance(most_fallbacks, int | float) and 0 <= most_fallbacks <= 1):
             raise InputError(f"most_fallbacks: got {shown(most_fallbacks)}, allowed is a share from 0 to 1")
         self.backend, self.prompt, self.elicitation, self.memory = backend, prompt, elicitation, memory
-        self.personas: Personas | None = personas_of(personas)
+        self.personas = personas_of(personas)
         self.cache = cache if isinstance(cache, Record) or cache is None else Record(cache)
         self.fallback, self.most_fallbacks = fallback, float(most_fallbacks)
         self.temperature, self.samples, self.orders, self.salt = temperature, samples, orders, salt
         self.redact = redact
-        self._calls: dict[str, Any] = {
+        self._calls = {
             "budget": budget, "prices": prices, "limits": limits, "retries": retries, "connections": connections,
             "hedge_after": hedge_after,
         }  # fmt: skip
-        self._path: Path | None = None
-        self._beside: Language | None = None
-        self.in_run: object | None = None
+        self._path = None
+        self._beside = None
+        self.in_run = None
         self._begin()
-
-    def _begin(self) -> None:
-        self._record: Record | None = None
-        self._gateway: Gateway | None = None
-        self._thread: ThreadPoolExecutor | None = None
-        self._process = os.getpid()
-        self._closing = False
-        self._tallies: dict[str, Tally] = {}
-        self._prompts: dict[str, Prompt] = {}
-        self._made_for: dict[str, dict[str, Any]] = {}
-        self._methods: dict[str, str] = {}
-        self._said: dict[str, dict[str, Any]] = {}
-        self._memories: dict[str, Memory] = {}
-        self._counted: tuple[int, set[str]] = -1, set()
 
     def __repr__(self) -> str:
         return f"Language({self.backend!r})"
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_record": None, "_gateway": None, "_thread": None}
 
     def __call__(self, asked: Asked) -> Any:
         """Answer at once, as any policy does."""
         begun = self.begin(asked)
         answer = self.finish(begun, asked)
         return answer
+
+    @classmethod
+    def recall(
+        cls, described: Mapping[str, Any], record: Path | None, where: str, calls: Mapping[str, Any] | None = None
+    ) -> Language:
+        """Return what `describe` described; ``InputError`` where that cannot be.
+
+        It answers from ``record``, or calls whom ``calls`` names where nothing is recorded.
+        """
+        again = "give the policy again: policies="
+        if described.get("own_prompt"):
+            raise InputError(f"{where} does not keep the prompt that its language model was given; {again}")
+        if described.get("own_redact"):
+            raise InputError(f"{where} does not keep the function that redacts its record; {again}")
+        calls = dict(calls or {})
+        backend = calls.pop("backend", None)
+        recorded = record is not None and record.is_file()
+        if backend is not None and backend.capabilities().model != described["model"]:
+            model = backend.capabilities().model
+            raise InputError(f"{where}: its language model is {described['model']}, and the backend is {model}")
+        if backend is None and not recorded:
+            raise InputError(
+                f"{where}: its language model answers from the record of its calls, and {record} is missing; {again}"
+            )
+        personas, memory = described.get("personas"), described.get("memory")
+        if personas is not None and personas.get("not_kept"):
+            raise InputError(f"{where} does not keep the function that deals out personas; {again}")
+        if recorded and backend is not None:
+            calls.setdefault("cache", Record.at(str(record)))
+        return cls(
+            Replay(Record.at(str(record)), described["model"]) if backend is None else backend,
+            **calls,
+            personas=None if personas is None else Personas.recall(personas),
+            memory=None if memory is None else Memory(**memory),
+            **{name: described[name] for name in RECALLED},
+        )
 
     # -- answering -----------------------------------------------------------------------------------------------
 
@@ -291,7 +312,7 @@ class Language:
             if given is None:
                 # It tells values of parameters, which may change while a run goes on.
                 self._made_for[asked.decision] = dict(asked.p.values)
-            prompt = _generic(asked) if given is None else given
+            prompt = prompt_of_rule(asked) if given is None else given
             shown_columns = template(prompt.question).columns
             if self.memory is not None and "memory" not in shown_columns:
                 prompt = replace(prompt, question=f"What you remember:\n{{memory}}\n\n{prompt.question}")
@@ -300,217 +321,8 @@ class Language:
             self._prompts[asked.decision] = prompt
         return self._prompts[asked.decision]
 
-    def _memory_settings(self) -> dict[str, Any]:
-        return {} if self.memory is None else {name: getattr(self.memory, name) for name in OF_MEMORY}
-
-    # -- the record ----------------------------------------------------------------------------------------------
-
-    @property
-    def record(self) -> Record:
-        """The record of the run's calls."""
-        if self._record is None:
-            if self._path is not None:
-                self._record = Record.at(self._path)
-            else:
-                self._record = Record(None) if self._beside is None else self._beside.record
-            if self.redact is not None:
-                self._record.redact = self.redact
-        return self._record
-
-    @property
-    def gateway(self) -> Gateway:
-        """The way to the backend."""
-        if self._gateway is None:
-            if self._closing:
-                raise RunError("language: the run has ended, and what it still wanted to ask is not asked")
-            self._gateway = Gateway(self.backend, self.record, cache=self.cache, **self._calls)
-        return self._gateway
-
-    def record_at(self, path: Path | None, beside: Any = None) -> None:
-        """Stand before a run whose record lies at ``path``, or in memory: in that of ``beside``, if there is one."""
-        self.close()
-        self._begin()
-        self._path, self._beside, self.in_run = path, beside, object()
-
-    def save_record(self, path: Path) -> None:
-        """Write a copy of the record."""
-        self.record.copy_to(path)
-
-    def close(self) -> None:
-        """Give back connections, threads and files; what is asked next opens them again."""
-        self._closing = True
-        if self._gateway is not None:
-            self._gateway.close()
-            self._gateway = None
-        if self._thread is not None:
-            if self._process == os.getpid():
-                self._thread.shutdown(cancel_futures=True)
-            self._thread = None
-        self._closing = False
-        self.backend.close()
-        if self._path is not None and self._record is not None:
-            self._record.close()
-
-    def state(self) -> dict[str, Any]:
-        """What goes on from step to step: counts and memories."""
-        return {
-            "tallies": {label: tally.state() for label, tally in self._tallies.items()},
-            "memories": {population: memory.state() for population, memory in self._memories.items()},
-            "said": {label: self._prompt_said(label) for label in self._tallies},
-        }
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state` gave."""
-        self._tallies = {label: Tally.restored(held) for label, held in state["tallies"].items()}
-        self._memories = {}
-        for population, held in state["memories"].items() if self.memory is not None else ():
-            self._memories[population] = Memory(**self._memory_settings())
-            self._memories[population].restore(held)
-        self._said = dict(state["said"])
-
-    # -- what files say ------------------------------------------------------------------------------------------
-
-    def tallies(self, label: str) -> Mapping[str, float]:
-        """Counts so far, and sums behind means."""
-        return self._tallies.get(label, Tally()).numbers()
-
-    def skipped(self, label: str, step: int) -> None:
-        """Note that a decision came up, and nobody was asked."""
-        if label in self._tallies:
-            self._tallies[label].nobody(step)
-
-    def latest(self, label: str) -> Mapping[str, Array]:
-        """``ids`` of those asked last, and their values by the names of `LATEST`."""
-        latest = self._tallies.get(label, Tally()).last()
-        return {name: latest[name] for name in ("ids", *LATEST)}
-
-    def describe(self) -> dict[str, Any]:
-        """What a file says: enough to be made again, with the record in the place of the backend."""
-        capabilities = self.backend.capabilities()
-        return {
-            "kind": "language",
-            "name": "Language",
-            "model": capabilities.model,
-            "backend": capabilities.label or capabilities.model,
-            "own_prompt": self.prompt is not None,
-            "elicitation": self.elicitation,
-            "personas": None if self.personas is None else self.personas.describe(),
-            "memory": self._memory_settings() or None,
-            "fallback": self.fallback,
-            "most_fallbacks": self.most_fallbacks,
-            "temperature": self.temperature,
-            "samples": self.samples,
-            "orders": self.orders,
-            "salt": self.salt,
-            "own_redact": self.redact is not None,
-        }
-
-    @classmethod
-    def recall(
-        cls, described: Mapping[str, Any], record: Path | None, where: str, calls: Mapping[str, Any] | None = None
-    ) -> Language:
-        """Return what `describe` described; ``InputError`` where that cannot be.
-
-        It answers from ``record``, or calls whom ``calls`` names where nothing is recorded.
-        """
-        again = "give the policy again: policies="
-        if described.get("own_prompt"):
-            raise InputError(f"{where} does not keep the prompt that its language model was given; {again}")
-        if described.get("own_redact"):
-            raise InputError(f"{where} does not keep the function that redacts its record; {again}")
-        calls = dict(calls or {})
-        backend = calls.pop("backend", None)
-        recorded = record is not None and record.is_file()
-        if backend is not None and backend.capabilities().model != described["model"]:
-            model = backend.capabilities().model
-            raise InputError(f"{where}: its language model is {described['model']}, and the backend is {model}")
-        if backend is None and not recorded:
-            raise InputError(
-                f"{where}: its language model answers from the record of its calls, and {record} is missing; {again}"
-            )
-        personas, memory = described.get("personas"), described.get("memory")
-        if personas is not None and personas.get("not_kept"):
-            raise InputError(f"{where} does not keep the function that deals out personas; {again}")
-        if recorded and backend is not None:
-            calls.setdefault("cache", Record.at(str(record)))
-        return cls(
-            Replay(Record.at(str(record)), described["model"]) if backend is None else backend,
-            **calls,
-            personas=None if personas is None else Personas.recall(personas),
-            memory=None if memory is None else Memory(**memory),
-            **{name: described[name] for name in RECALLED},
-        )
-
-    def report(self, label: str) -> tuple[dict[str, Any], dict[str, Any]]:
-        """What a file says at the end: what the content hash covers, and what not."""
-        tally, capabilities = self._tallies.get(label, Tally()), self.backend.capabilities()
-        self.record.keep_backend(capabilities)
-        stable = {
-            "model": capabilities.model,
-            "backend": capabilities.label or capabilities.model,
-            **self._prompt_said(label),
-            "decisions": dict(tally.counts),
-            "fallback_share": tally.unanswered / tally.counts["asked"] if tally.counts["asked"] else 0.0,
-        }
-        ledger = self.gateway.ledger
-        volatile = {"spent": ledger.as_dict(), "record": self.record.digest()}
-        if self._calls["prices"] is not None:
-            volatile["money"] = self._calls["prices"].cost(ledger.total)
-            volatile["currency"] = self._calls["prices"].currency
-            volatile["prices_of"] = self._calls["prices"].date
-        return stable, volatile
-
-    def _prompt_said(self, label: str) -> dict[str, Any]:
-        """What was asked last, and how, also if that was before a checkpoint."""
-        prompt, before = self._prompts.get(label), {"elicitation": None, "prompt": None, "prompt_version": None}
-        if prompt is None:
-            return self._said.get(label, before)
-        return {
-            "elicitation": self._methods.get(label), "prompt": prompt.digest(), "prompt_version": prompt.version,
-        }  # fmt: skip
-
-
-OF_MEMORY = ("capacity", "shown", "tokens", "decay", "summarise_every")
-RECALLED = ("elicitation", "fallback", "most_fallbacks", "temperature", "samples", "orders", "salt")
-
-
-class Texts(Mapping[int, str]):
-    """The words behind digests: those of the record, and of the rule's small whole numbers."""
-
-    def __init__(self, record: Record, texts: Sequence[str]) -> None:
-        self._record, self._known = record, dict(enumerate(texts))
-
-    def __getitem__(self, digest: int) -> str:
-        digest = int(digest)
-        if digest not in self._known:
-            self._known |= self._record.texts([digest])
-        return self._known[digest]
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._known)
-
-    def __len__(self) -> int:
-        return len(self._known)
-
 
 def _summary(answer: Reply | Failure) -> str | None:
     """Return the text of a summary; None where it was refused, cut off or never came."""
     whole = isinstance(answer, Reply) and answer.finish not in {*REFUSALS, "length"}
     return spoken(answer.text) if whole else None  # type: ignore[union-attr]
-
-
-def _generic(asked: Asked) -> Prompt:
-    """Return words made of what the rule of a decision reads."""
-    if asked.known is None:
-        raise InputError(f"{asked.decision} has no prompt: give one, Language(..., prompt=)")
-    known = asked.known()
-    scenario = type(asked.p)
-    about = " ".join((scenario.__doc__ or "").split())
-    unit = "" if known.unit == "1" else f" ({known.unit})"
-    question = f"You decide: {known.action}{unit}." if not known.question else f"You decide: {known.question}"
-    values = asked.p.values
-    return generic_prompt(
-        scenario.__name__, about, asked.decision.split(".")[0], question,
-        [(read.name, read.long_name, read.unit, read.source) for read in known.reads],
-        [(name, description, values[name]) for name, description in known.parameters],
-    )  # fmt: skip

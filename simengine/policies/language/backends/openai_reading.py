@@ -92,6 +92,8 @@ def reply_of(request: Request, body: bytes, clean: Callable[[str], str]) -> Repl
     model, fingerprint = str(said.get("model") or ""), str(said.get("system_fingerprint") or "")
     if request.kind == "score":
         content = (choice.get("logprobs") or {}).get("content")
+        if not content and not text:
+            return Failure("malformed", "the server answered with nothing", 200)
         if not content or not content[0].get("top_logprobs"):
             return Failure(
                 "invalid",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -365,3 +366,30 @@ def test_names_that_look_like_addresses_are_names_of_files(tmp_path: Path, monke
 def test_an_answer_of_the_wrong_length_is_an_error() -> None:
     with pytest.raises((InputError, RunError), match="1 probabilities for 2 labels"):
         ran(Language(Function(lambda context, request: [1.0])))
+
+
+def test_shares_of_several_policies_are_of_different_agents() -> None:
+    policies = [Policy(lambda asked: np.zeros(len(asked.ids)), share=0.5), Policy(Language(UNDECIDED), share=0.5)]
+    asked = [Policy(policy.answer, policy.share) for policy in policies]
+    dataset = simengine.run(
+        Adoption, n_agents=400, steps=1, snapshot_every=1, policies={"agents.adopt": asked}, progress=False
+    )
+    share = float((dataset.language_adopt_provenance.values[-1] > 0).mean())
+    # Of 400 agents half are asked: four standard errors are 0.1.
+    assert 0.4 < share < 0.6
+    waiting = dataset.action.values[-1][dataset.language_adopt_provenance.values[-1] == 0]
+    assert (waiting == 0).all()
+    with pytest.raises(InputError, match=r"their shares add up to 1.2"):
+        simengine.run(
+            Adoption, policies={"agents.adopt": [Policy(UNDECIDED.function, 0.6), Policy(UNDECIDED.function, 0.6)]},
+            progress=False,
+        )  # fmt: skip
+
+
+def test_a_closed_simulation_leaves_no_thread() -> None:
+    before = threading.active_count()
+    with simengine.Simulation(Adoption, policies={"agents.adopt": Language(UNDECIDED)}, progress=False) as simulation:
+        simulation.step(2)
+        assert threading.active_count() > before
+    assert threading.active_count() == before
+    assert simulation.steps == 2
