@@ -31,7 +31,7 @@ def explained(
     ``language`` are the options about language models, which `simengine resume` is to be given again.
     """
     given = language or {}
-    begun_before = out is not None and parts_of(out).is_dir()
+    begun_before = out is not None and _begun(out)
     with warnings.catch_warnings():
         warnings.showwarning = warn
         try:
@@ -44,7 +44,7 @@ def explained(
         except ScenarioError as error:
             raise (error if scenario is None else registry.located(error, source(scenario))) from error
         except InputError as error:
-            if out is None or begun_before or not parts_of(out).is_dir():
+            if out is None or begun_before or not _begun(out):
                 raise
             # Found out only when the run was on its way: a request that a record lacks, say.
             raise RunError(f"{error}{remains(out, again(given))}") from error
@@ -52,6 +52,14 @@ def explained(
             raise
         except Exception as error:
             raise (error if scenario is None else _authors(error, scenario, out, again(given))) from error
+
+
+def _begun(out: Path) -> bool:
+    """Whether a run of this file has left something; a path that there cannot be holds nothing."""
+    try:
+        return parts_of(out).is_dir()
+    except OSError:
+        return False
 
 
 def remains(out: Path | None, further: str = "") -> str:

@@ -70,6 +70,12 @@ QUANTITIES = [
     for case in CASES
     for number, (quantity, within) in enumerate(CONSERVED.get(case.split()[0], []))
 ]
+# Steps for several threads are compiled apart. Births, deaths, groups and decisions in threads are stepped against the
+# reference in tests/compile and tests/relations, too.
+LONG_IN_THREADS = ("predator_prey", "commons", "persuasion", "hegselmann_krause", "flocking shuffled")
+QUICK_IN_THREADS = [
+    pytest.param(case, marks=pytest.mark.slow) if case in LONG_IN_THREADS else case for case in EVERY_CASE
+]
 every_case = pytest.mark.parametrize("case", EVERY_CASE)
 
 
@@ -87,7 +93,7 @@ def test_a_run_can_be_repeated_in_a_fresh_process(case: str) -> None:
     holds(testing.same_run, case, fresh_process=True)
 
 
-@every_case
+@pytest.mark.parametrize("case", QUICK_IN_THREADS)
 def test_threads_do_not_show_in_a_result(case: str) -> None:
     holds(testing.any_threads, case)
 
