@@ -232,10 +232,10 @@ class Record:
         return {model: Capabilities(**json.loads(stored)) for model, stored in rows}
 
     def spent(self, model: str) -> list[tuple[Any, ...]]:
-        """Per label: label, calls, attempts, input, cached input, output and reasoning tokens paid for ``model``."""
+        """What ``model`` was paid, by label: label, and the numbers of `simengine.policies.language.spending.Spent`."""
         query = (
-            "SELECT label, count(*), sum(attempts), sum(input), sum(cached_input), sum(output), sum(reasoning)"
-            " FROM answers WHERE model = ? AND attempts > 0 GROUP BY label ORDER BY label"
+            "SELECT label, count(*), sum(attempts), sum(input), sum(cached_input), sum(output), sum(reasoning),"
+            " sum(known = 0) FROM answers WHERE model = ? AND attempts > 0 GROUP BY label ORDER BY label"
         )
         with self.database.using() as connection:
             return connection.execute(query, (model,)).fetchall()

@@ -198,7 +198,7 @@ def test_a_cassette_holds_everything(tmp_path):
     assert copy.backends() == record.backends()
     assert copy.texts([3]) == {3: "text"}
     assert copy.decisions("agents.act")["actions"].tolist() == [0, 1, 2, 3]
-    assert copy.spent(MODEL) == record.spent(MODEL) == [("agents.act", 700, 700, 3500, 0, 1400, 0)]
+    assert copy.spent(MODEL) == record.spent(MODEL) == [("agents.act", 700, 700, 3500, 0, 1400, 0, 0)]
     manifest = manifest_of(tmp_path / "calls.zip")
     assert manifest["counts"]["answers"] == 702
     assert manifest["models"] == [MODEL]
