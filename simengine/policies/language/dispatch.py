@@ -117,6 +117,8 @@ class Dispatcher:
     def _pump(self) -> None:
         """Start what may start."""
         now = self._loop.time()
+        if self._closing:
+            return
         while self._ready and self._active < int(self.width) and self.error is None:
             call = self._ready[0]
             reserved = self.limits.estimate(call.estimate)
@@ -206,6 +208,9 @@ class Dispatcher:
             self._finish(call, answer)
             return
         self.limits.settle(reserved, 0.0)
+        if self._closing and answer.kind in PASSING:
+            # Given up for the run's sake: it is no answer, and whoever resumes asks again.
+            return
         if answer.kind in FATAL:
             self._stop(_fatal(answer, call))
         elif answer.kind == "rate_limit":

@@ -239,6 +239,7 @@ class Language(Kept):
         number = sum(found.counts["asked"] for found in self._tallies.values())
         lost = sum(found.unanswered for found in self._tallies.values())
         if lost > 1 and lost > self.most_fallbacks * number:
+            self.record.forget_failures(asked.step)
             reasons = begun.reasons()
             last = f"; the last: {reasons[-1]}" if reasons else ""
             raise RunError(

@@ -175,6 +175,11 @@ class Record:
         for key in keys:
             self._recent.pop(key, None)
 
+    def forget_failures(self, step: int) -> None:
+        """Drop the failures that hold for one step only, which is not taken and may be asked for again."""
+        with self.database.writing() as connection:
+            connection.execute("DELETE FROM answers WHERE turn = ?", (int(step),))
+
     def texts(self, digests: Sequence[int]) -> dict[int, str]:
         """The texts kept under those of the ``digests`` that have one."""
         with self.database.using() as connection:

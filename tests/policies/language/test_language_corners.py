@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import os
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -34,7 +36,8 @@ from simengine import (
     population,
     update,
 )
-from simengine.policies.language.calls import Failure, Reply, Usage
+from simengine.policies.language.calls import Capabilities, Failure, Message, Reply, Request, Usage
+from simengine.policies.language.gateway import Gateway
 from simengine.runs.session import Session
 from simengine.testing.language_faults import Faults
 from simengine.testing.language_server import serve
@@ -393,3 +396,51 @@ def test_a_closed_simulation_leaves_no_thread() -> None:
         assert threading.active_count() > before
     assert threading.active_count() == before
     assert simulation.steps == 2
+
+
+def test_a_run_that_failed_for_a_server_that_was_down_can_be_resumed_when_it_is_back(tmp_path: Path) -> None:
+    up = []
+
+    class Moody(Function):
+        def score(self, requests: Any) -> Any:
+            return super().score(requests) if up else [Failure("transient", "down") for _ in requests]
+
+    def policies() -> dict[str, Any]:
+        return {"agents.adopt": Language(Moody(undecided, "moody"))}
+
+    out = tmp_path / "a.nc"
+    with pytest.raises(RunError, match="had no answer"):
+        simengine.run(Adoption, policies=policies(), out=out, progress=False)
+    up.append(True)
+    resumed = simengine.resume(out, progress=False, calls={"backend": Moody(undecided, "moody")})
+    whole = simengine.run(Adoption, policies=policies(), progress=False)
+    assert resumed.attrs["content_hash"] == whole.attrs["content_hash"]
+    assert int(resumed.language_adopt_fallbacks[-1]) == 0
+
+
+def test_calls_given_up_when_a_run_is_closed_are_no_answers_of_the_record() -> None:
+    class Slow:
+        def capabilities(self) -> Capabilities:
+            return Capabilities("slow/down")
+
+        def complete(self, requests: Any) -> Any:
+            return []
+
+        score = complete
+
+        def close(self) -> None:
+            pass
+
+        async def answer(self, request: Request, *, timeout: float, idempotency: str = "") -> Failure:
+            await asyncio.sleep(0.1)
+            return Failure("transient", "down")
+
+        async def leave(self) -> None:
+            pass
+
+    record = Record(None)
+    gateway = Gateway(Slow(), record, retries=Retries(attempts=2, base=0.01, failing=2.0))
+    gateway.submit([Request((Message("user", f"{number}"),)) for number in range(5)], step=0, label="agents.act")
+    time.sleep(0.15)
+    gateway.close()
+    assert len(record) == 0
