@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -37,8 +38,8 @@ def carry_out(
     ``volatile`` are further attributes that the content hash leaves out.
     """
     reports.bind(recipe.policies, path)
-    record = None if path is None or not any(reports.reporting(recipe.policies)) else reports.record_of(path)
-    if record is not None and record.exists() and not overwrite:
+    record = None if path is None else reports.record_of(path)
+    if record is not None and os.path.exists(record) and not overwrite:
         raise InputError(
             f"{shown_path(record)} holds the calls of an earlier run, which may have cost something; "
             "to replace it: overwrite=True, or --force on the command line"

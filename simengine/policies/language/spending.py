@@ -105,8 +105,9 @@ class Prices:
 class Budget:
     """What a run may spend, all its earlier parts included; None: no bound.
 
-    ``money`` needs `Prices`. Before calls are sent they are counted as dear as they can get (all tokens they may
-    answer with), so that no budget is passed, and a run may stop a little before its budget is used up.
+    ``money`` needs `Prices`. Before calls are sent they are counted with all tokens they may answer with, so a run may
+    stop a little before its budget is used up. What is sent is estimated by characters, and repeated attempts are not
+    counted: tokens and money may pass the budget by as much as these are off; calls may not.
     """
 
     calls: int | None = None

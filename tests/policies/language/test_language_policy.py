@@ -362,3 +362,11 @@ def test_situations_that_read_alike_share_a_call_which_is_counted_once(tmp_path:
     assert dataset.language_adopt_contexts.values[-1] == 4
     again = {"agents.adopt": Language(simengine.Replay(tmp_path / "a.nc.calls"), prompt=alike)}
     assert simengine.rerun(tmp_path / "a.nc", progress=False, policies=again)
+
+
+def test_a_run_by_rule_does_not_throw_away_the_calls_of_an_earlier_one_either(tmp_path: Path) -> None:
+    ran(Language(UNDECIDED), out=tmp_path / "a.nc").close()
+    (tmp_path / "a.nc").unlink()
+    with pytest.raises(InputError, match=r"a.nc.calls holds the calls of an earlier run"):
+        simengine.run(Adoption, out=tmp_path / "a.nc", progress=False)
+    assert (tmp_path / "a.nc.calls").is_file()
