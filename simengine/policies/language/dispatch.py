@@ -101,6 +101,7 @@ class Dispatcher:
         try:
             self._loop.run_forever()
         finally:
+            self._loop.run_until_complete(self._loop.shutdown_default_executor())
             self._loop.close()
 
     def _broken(self, context: dict[str, Any]) -> None:
