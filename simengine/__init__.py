@@ -116,6 +116,7 @@ _HOME = {
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 _MODULES = {
+    "analysis": "simengine.analysis",
     "diagnostics": "simengine.diagnostics",
     "designs": "simengine.sweeps.designs",
     "graphs": "simengine.relations.graphs",
@@ -209,11 +210,17 @@ __all__ = [
 ]
 
 
+_GIVE_DATASETS = {"Simulation", "branch", "decisions", "extend", "open", "resume", "run", "sweep"}
+
+
 def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return importlib.import_module(_MODULES[name])
     if name not in _MODULE_OF:
         raise AttributeError(f"module 'simengine' has no attribute {name!r}")
+    if name in _GIVE_DATASETS:
+        # Datasets get the accessor `sim` from the layer on top, of which those that make them know nothing.
+        importlib.import_module("simengine.analysis.accessor")
     value = getattr(importlib.import_module(_MODULE_OF[name]), name)
     globals()[name] = value
     return value

@@ -26,8 +26,9 @@ LAYERS = [
     {"shards"},
     {"runs"},
     {"sweeps"},
-    {"cli", "testing", "__main__"},
+    {"testing"},
     {"scenarios", "analysis"},
+    {"cli", "__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
