@@ -171,8 +171,10 @@ def fit_biases(
     few = n < FEWEST or min(int(agrees.sum()), int((~agrees).sum())) < FEWEST_OF_A_KIND
     flags = flagged("few_samples" if few or clusters.count < FEWEST // 5 else None)
     errors = np.sqrt(np.diag(covariance))
-    found = [_estimate(float(w), float(e), b, n, method, flags) for w, e, b in zip(weights, errors, BAYES, strict=True)]
-    return Biases(*found, covariance=covariance, n=n, method=said)
+    prior, agree, contradict, lean = (
+        _estimate(float(w), float(e), b, n, method, flags) for w, e, b in zip(weights, errors, BAYES, strict=True)
+    )
+    return Biases(prior, agree, contradict, lean, covariance=covariance, n=n, method=said)
 
 
 def _estimate(value: float, error: float, bayes: float, n: int, method: str, flags: tuple[str, ...]) -> Estimate:
@@ -243,14 +245,15 @@ def _check_mixed(design: Floats, answers: Floats) -> None:
             -rows.sum(axis=0), A_ub=-rows, b_ub=np.zeros(len(rows)), A_eq=between, b_eq=np.zeros(len(between)),
             bounds=(-1.0, 1.0),
         )  # fmt: skip
-        if not found.success or -found.fun <= _SEPARATED:
+        if not found.success or found.fun is None or found.x is None or -found.fun <= _SEPARATED:
             return
-        margins = signed @ found.x
+        direction = np.asarray(found.x)
+        margins = signed @ direction
         wrong = np.flatnonzero(margins < -_SEPARATED)
         if not np.setdiff1d(wrong, some).size:
             break
         some = np.union1d(some, wrong[np.argsort(margins[wrong])[:_ROWS]])
-    names = ", ".join(name for name, w in zip(PARAMETERS, found.x, strict=True) if abs(w) > 1e-6)
+    names = ", ".join(name for name, w in zip(PARAMETERS, direction, strict=True) if abs(w) > 1e-6)
     raise InputError(
         f"{names} cannot be told: some answers follow a threshold without error, so that weights have no upper limit;"
         " ask for stated beliefs or probabilities, or for more answers"
@@ -284,7 +287,7 @@ def _logistic(design: Floats, answers: Floats, clusters: Groups, fisher: bool) -
         _check_mixed(design, answers)
     # A last step of Newton's: the tolerance is that of the slope, not of the weights.
     weights = weights - np.linalg.solve(information(weights), slope(weights))
-    inverse = np.linalg.inv(information(weights) * n)
+    inverse = np.asarray(np.linalg.inv(information(weights) * n), np.float64)
     if fisher:
         return weights, inverse
     scores = design * (answers - expit(design @ weights))[:, None]
@@ -293,7 +296,7 @@ def _logistic(design: Floats, answers: Floats, clusters: Groups, fisher: bool) -
 
 def _least_squares(design: Floats, answers: Floats, clusters: Groups) -> tuple[Floats, Floats]:
     target = _logit(answers, "answer")
-    inverse = np.linalg.inv(design.T @ design)
+    inverse = np.asarray(np.linalg.inv(design.T @ design), np.float64)
     weights: Floats = inverse @ design.T @ target
     return weights, _sandwich(inverse, design * (target - design @ weights)[:, None], clusters)
 

@@ -39,7 +39,7 @@ def _of(page: str, ink: str, quiet: str, grid: str, palette: tuple[str, ...]) ->
     }  # fmt: skip
 
 
-SETTINGS: dict[Mode, dict[str, Any]] = {
+SETTINGS: dict[Mode, Any] = {
     "light": _SHARED | _of("#ffffff", "#1f2328", "#6e7781", "#e3e6ea", LIGHT),
     "dark": _SHARED | _of("#0f141a", "#e6edf3", "#8b949e", "#262d36", DARK),
 }

@@ -25,6 +25,7 @@ from simengine.store.attributes import plain
 from simengine.store.files import TEMPORARY_SUFFIX, fsync, remove_folder, store_errors, write_whole
 
 CHECKPOINTS_SUFFIX = ".checkpoints"
+CHECKPOINT_SUFFIX = ".npz"
 KEPT = 2
 
 _FORMAT = 1
@@ -116,6 +117,35 @@ def read_checkpoints(path: str | os.PathLike[str], run: str | None = None) -> li
         files = list(_steps(folder)) if folder.exists() else []
     found = [_read(file, run) for file in files]
     return sorted((one for one in found if one is not None), key=lambda one: -one.step)
+
+
+def read_checkpoint(file: Path) -> Checkpoint:
+    """Return the checkpoint in a file of its own.
+
+    Raises
+    ------
+    StoreError
+        If there is none, or it is damaged or of another format.
+    """
+    with store_errors(f"read {file}"):
+        if not file.is_file():
+            raise StoreError(f"there is no checkpoint {file}")
+    found = _read(file, None)
+    if found is None:
+        raise StoreError(f"{file} is no checkpoint of a run, or is damaged")
+    return found
+
+
+def checkpoint_files(folder: Path) -> list[Path]:
+    """Return the files of the checkpoints in a folder, the oldest first.
+
+    Raises
+    ------
+    StoreError
+        If the folder cannot be read.
+    """
+    with store_errors(f"read {folder}"):
+        return sorted(_steps(folder))
 
 
 def remove_checkpoints(path: str | os.PathLike[str], after_segments: int | None = None) -> None:

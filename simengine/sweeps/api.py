@@ -12,6 +12,7 @@ from simengine.runs import api as runs_api
 from simengine.runs import continuing
 from simengine.runs.arguments import shown_path
 from simengine.scenario.parameters import shown
+from simengine.store.checkpoints import CHECKPOINT_SUFFIX, CHECKPOINTS_SUFFIX
 from simengine.sweeps.identity import is_sweep
 from simengine.sweeps.manner import Manner
 
@@ -242,14 +243,19 @@ def resume(
 
 
 def open(path: str | Path) -> xarray.Dataset:
-    """Open a run file, what a killed run left behind, or the folder of a sweep, as a Dataset.
+    """Open a run file, what a killed run left behind, the folder of a sweep, or checkpoints, as a Dataset.
 
-    A sweep may be unfinished: ``status`` says which runs are missing.
+    A sweep may be unfinished: ``status`` says which runs are missing. Of checkpoints (``OUT.checkpoints``, or one of
+    the npz files in it) the Dataset has the state of every agent at those steps, as snapshots of a run file.
     """
     if isinstance(path, str | Path) and _holds_sweep(Path(path)):
         from simengine.sweeps.opening import open_sweep
 
         return open_sweep(Path(path))
+    if isinstance(path, str | Path) and str(path).endswith((CHECKPOINTS_SUFFIX, CHECKPOINT_SUFFIX)):
+        from simengine.runs.kept_states import open_checkpoints
+
+        return open_checkpoints(Path(path))
     return runs_api.open(path)
 
 

@@ -1,0 +1,273 @@
+"""Observables along time: of one run with their error and null, of a sweep as a mean with a band of its replicates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm, Normalize, to_hex
+
+from simengine.analysis.contents import (
+    NULL_MEAN,
+    NULL_SD,
+    REPLICATE,
+    RUN,
+    STANDARD_ERROR,
+    TIME,
+    chosen,
+    companion,
+    observables,
+    swept,
+)
+from simengine.analysis.plots.axes import PLAIN_UNITS, label
+from simengine.analysis.plots.marks import (
+    Array,
+    End,
+    by_value,
+    colours_for,
+    dataset_of,
+    is_geometric,
+    keep_to_range,
+    label_axis,
+    label_time,
+    legible,
+    mean_and_half_width,
+    name_lines,
+    name_of,
+    new_axes,
+    normal_width,
+    parameter_label,
+    probability_of,
+    several,
+    short_names,
+    valid_range,
+    value_text,
+)
+from simengine.analysis.plots.style import colours, quiet
+from simengine.errors import InputError, nearest
+
+Band = Literal["interval", "range", "runs"]
+BANDS = ("interval", "range", "runs")
+MOST_NAMED = 8
+"""Lines that are named one by one; more are read off a colour bar."""
+TRANSLUCENT = 0.22
+
+
+def time_series(
+    data: xr.Dataset | xr.DataArray,
+    names: str | Sequence[str] | None = None,
+    *,
+    over: str = REPLICATE,
+    by: str | None = None,
+    band: Band | None = "interval",
+    level: float = 0.95,
+    null: bool = True,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw observables along time.
+
+    Of one run: the values, with the error and the null that the file has beside them. Of a sweep: the mean over
+    replicates, with a band; where fewer than half of the runs still go on, the line is dotted.
+
+    Parameters
+    ----------
+    data
+        A run or a sweep, or one observable of it.
+    names
+        Observables of one unit. By default the first of the Dataset, of a single run with others of its unit and size.
+    over
+        The dimension that the mean is over; in a list of runs it is always that of the runs.
+    by
+        A swept parameter: a line for each of its values, means over all other parameters. By default the first that
+        has several values, if one observable is drawn.
+    band
+        ``"interval"``: of the mean, by Student's t, at ``level``; ``"range"``: from the least to the most; ``"runs"``:
+        a thin line for each run; None for none. More than eight lines have no interval or range.
+    level
+        Of the intervals.
+    null
+        Whether the null is drawn, if one line is drawn and there is a null.
+    ax
+        Where to draw; by default on a new figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes drawn on.
+
+    Raises
+    ------
+    InputError
+        For names that are not there, observables of different units, bands and levels that do not exist.
+    """
+    held = dataset_of(data, "time_series")
+    level = probability_of(level, "time_series")
+    if band is not None and band not in BANDS:
+        raise InputError(f"time_series: band: got {band!r}, allowed are {', '.join(BANDS)}, None{nearest(band, BANDS)}")
+    shown = _named(held, data, names)
+    parameters = swept(held) or [str(dim) for dim in shown[0].dims if dim not in (over, RUN, TIME)]
+    many = several(shown[0], parameters)
+    if by is not None:
+        if by not in parameters:
+            raise InputError(f"time_series: by: there is no swept parameter {by!r}{nearest(by, parameters)}")
+        if len(shown) > 1:
+            raise InputError("time_series: by= draws one observable; name one, or leave by= out")
+    elif len(shown) == 1 and many:
+        by = many[0]
+    if over not in shown[0].dims and over != REPLICATE and RUN not in shown[0].dims:
+        raise InputError(f"time_series: over: there is no dimension {over!r}{nearest(over, map(str, shown[0].dims))}")
+
+    ax = new_axes(ax)
+    groups = [(one, value, runs) for one in shown for value, runs in by_value(one, by, over)]
+    values = [value for _, value, _ in groups]
+    scale = _scale(values) if by else None
+    if scale is not None:
+        tints = [to_hex(one) for one in legible(ax)(scale(np.asarray(values, np.float64)))]
+    else:
+        tints = colours_for(values, ax) if by else _cycle(len(groups))
+    if len(groups) > MOST_NAMED and band != "runs":
+        band = None
+    ends = []
+    texts = [value_text(value) for _, value, _ in groups] if by else short_names(shown)
+    for (one, _, runs), tint, text in zip(groups, tints, texts, strict=True):
+        height = _draw(ax, runs, tint, band, level, text, _own_error(held, one, over) if by is None else None)
+        ends.append(End(text, height, tint))
+    if null and len(groups) == 1:
+        ends = _draw_null(ax, held, str(shown[0].name), over, level)
+    _say(ax, held, shown, by, ends, scale)
+    return ax
+
+
+def _named(held: xr.Dataset, data: Any, names: str | Sequence[str] | None) -> list[xr.DataArray]:
+    if isinstance(data, xr.DataArray):
+        shown = [held[data.name or "value"]]
+    elif names is None:
+        shown = _first_of_a_kind(held)
+    else:
+        shown = [chosen(held, one) for one in ([names] if isinstance(names, str) else names)]
+    if not shown:
+        raise InputError("time_series: there is no observable in this Dataset")
+    for one in shown:
+        if TIME not in one.dims:
+            raise InputError(
+                f"time_series: {one.name!r} has no dimension {TIME!r}; it has {', '.join(map(str, one.dims))}"
+            )
+        if one.attrs.get("units", "1") != shown[0].attrs.get("units", "1"):
+            raise InputError(
+                f"time_series: {shown[0].name!r} is in {shown[0].attrs.get('units', '1')}, {one.name!r} in "
+                f"{one.attrs.get('units', '1')}: one axis has one unit; draw them on axes of their own"
+            )
+    return shown
+
+
+def _first_of_a_kind(held: xr.Dataset, most: int = 4) -> list[xr.DataArray]:
+    there = [held[name] for name in observables(held) if TIME in held[name].dims]
+    if not there or set(there[0].dims) != {TIME}:
+        return there[:1]
+
+    def size(one: xr.DataArray) -> float:
+        known = np.abs(one.values[np.isfinite(one.values.astype(float))].astype(float))
+        return float(known.max()) if known.size else 0.0
+
+    first = there[0]
+    like = [
+        one
+        for one in there
+        if set(one.dims) == {TIME}
+        and one.attrs.get("units", "1") == first.attrs.get("units", "1")
+        and one.dtype.kind == first.dtype.kind
+        and valid_range(one) == valid_range(first)
+        and 0.2 * size(first) <= size(one) <= 5.0 * size(first)
+    ]
+    told: list[xr.DataArray] = []
+    for one in like:
+        if not any(np.allclose(one.values, other.values, equal_nan=True) for other in told):
+            told.append(one)
+    return told[:most]
+
+
+def _scale(values: list[Any]) -> Normalize | None:
+    """Return a scale of colours for more numbers than are named one by one."""
+    if len(values) <= MOST_NAMED or not all(isinstance(one, int | float) for one in values):
+        return None
+    return (LogNorm if is_geometric(sorted(values)) else Normalize)(min(values), max(values))
+
+
+def _cycle(number: int) -> list[str]:
+    there = colours()
+    return [there[i % len(there)] for i in range(number)]
+
+
+def _matrix(runs: xr.DataArray) -> Array:
+    return np.asarray(runs.transpose(..., TIME).values, np.float64).reshape(-1, runs.sizes[TIME])
+
+
+def _own_error(held: xr.Dataset, one: xr.DataArray, over: str) -> Array | None:
+    error = companion(held, str(one.name), STANDARD_ERROR)
+    return None if error is None or set(error.dims) != {TIME} else np.asarray(error.values, np.float64)
+
+
+def _draw(
+    ax: Axes, runs: xr.DataArray, tint: str, band: Band | None, level: float, text: str, error: Array | None
+) -> float:
+    """Draw one line and what lies around it; return where it ends."""
+    values, times = _matrix(runs), np.asarray(runs[TIME].values, np.float64)
+    mean, half, number = mean_and_half_width(values, level)
+    if len(values) == 1 and error is not None and band == "interval":
+        half = normal_width(level) * error
+    if band == "interval" and np.isfinite(half).any():
+        ax.fill_between(times, mean - half, mean + half, color=tint, alpha=TRANSLUCENT, linewidth=0)
+    elif band == "range" and len(values) > 1:
+        low, high = np.fmin.reduce(values), np.fmax.reduce(values)
+        ax.fill_between(times, low, high, color=tint, alpha=TRANSLUCENT, linewidth=0)
+    elif band == "runs" and len(values) > 1:
+        ax.plot(times, values.T, color=tint, linewidth=0.7, alpha=max(min(8.0 / len(values), 0.5), 0.08))
+    few = number < 0.5 * len(values)
+    # One record alone is a point, which a line does not show.
+    ax.plot(
+        times, np.where(few, np.nan, mean), color=tint, label=text, marker="o" if len(times) == 1 else None, zorder=3
+    )
+    if few.any():
+        rest = few | np.append(few[1:], False)
+        ax.plot(times, np.where(rest, mean, np.nan), color=tint, linestyle=":", zorder=3)
+    known = mean[np.isfinite(mean)]
+    return float(known[-1]) if known.size else 0.0
+
+
+def _draw_null(ax: Axes, held: xr.Dataset, name: str, over: str, level: float) -> list[End]:
+    mean, sd = companion(held, name, NULL_MEAN), companion(held, name, NULL_SD)
+    if mean is None or sd is None:
+        return []
+    middle, spread = (np.nanmean(_matrix(by_value(one, None, over)[0][1]), axis=0) for one in (mean, sd))
+    times, half = mean[TIME].values, normal_width(level) * spread
+    ax.fill_between(times, middle - half, middle + half, color=quiet(), alpha=0.22, linewidth=0, zorder=1)
+    ax.plot(times, middle, color=quiet(), linestyle="--", linewidth=1.2, label=f"null, {level:.0%}", zorder=2)
+    known = middle[np.isfinite(middle)]
+    return [End(f"null, {level:.0%}", float(known[-1]) if known.size else 0.0, quiet())]
+
+
+def _say(
+    ax: Axes, held: xr.Dataset, shown: list[xr.DataArray], by: str | None, ends: list[End], scale: Normalize | None
+) -> None:
+    label_time(ax, held)
+    times = np.asarray(shown[0][TIME].values, np.float64)
+    if len(times) > 1:
+        ax.set_xlim(times[0], times[-1])
+    ranges = {valid_range(one) for one in shown}
+    if len(ranges) == 1:
+        keep_to_range(ax, ranges.pop())
+    if len(shown) == 1:
+        label_axis(ax, "y", label(shown[0]))
+    else:
+        unit = str(shown[0].attrs.get("units", "1"))
+        ax.set_ylabel("" if unit in PLAIN_UNITS else f"({unit})")
+    if by is not None and scale is not None:
+        bar = ax.figure.colorbar(ScalarMappable(scale, legible(ax)), ax=ax, pad=0.02)
+        bar.outline.set_visible(False)
+        bar.set_label(parameter_label(held, by))
+    elif len(ends) > 1 or len(ax.get_legend_handles_labels()[0]) > 1:
+        name_lines(ax, ends, name_of(by) if by else "")
