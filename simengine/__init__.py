@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from simengine.analysis.interchange import export
     from simengine.errors import InputError, RunError, ScenarioError, SimengineError, StoreError
     from simengine.policies.answers import Asked, Policy
     from simengine.policies.language.backends.function import Function
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "simengine.analysis.interchange": ("export",),
     "simengine.errors": ("InputError", "RunError", "ScenarioError", "SimengineError", "StoreError"),
     "simengine.policies.answers": ("Asked", "Policy"),
     "simengine.policies.language.backends.function": ("Function",),
@@ -178,6 +180,7 @@ __all__ = [
     "drawn",
     "events",
     "every",
+    "export",
     "extend",
     "extinct",
     "failures",

@@ -33,9 +33,12 @@ ENDINGS = (".gif", ".mp4")
 Show = Callable[[int], Any]
 
 PIXELS = 560
-GIF_COLOURS = 96
+GIF_COLOURS = 64
 MOST_LINES = 300
 TRAIL = 6
+LONGEST_STEP_OF_TRAIL = 0.08
+"""Widths of the view between snapshots, beyond which paths are a tangle of straight lines."""
+
 QUALITY = "24"
 """Constant rate factor of x264: 18 looks like the original, 28 is small."""
 
@@ -77,8 +80,8 @@ def animate(
     progress
         Whether a bar is shown where the file takes longer than a moment.
     **options
-        For ``"school"``: ``field``, ``colour``, ``trail`` (6 by default, 0 without headings), as in `school`. For
-        ``"opinions"``: ``field``. For ``"network"``: ``graph``, ``state``, ``layout``, as in `network`.
+        For ``"school"``: ``field``, ``colour``, ``trail`` (6 by default, 0 where snapshots lie far apart): `school`.
+        For ``"opinions"``: ``field``. For ``"network"``: ``graph``, ``state``, ``layout``, as in `network`.
 
     Raises
     ------
@@ -175,12 +178,12 @@ def _school(
     trail: int | None = None,
 ) -> Show:  # fmt: skip
     groups = groups_of(data, field)
-    if trail is None:
-        trail = 0 if groups[0].heading is None else TRAIL
     frames = data.sizes[SNAPSHOT_TIME]
     solid = groups[0].position.shape[2] == 3
     ax: Any = figure.add_subplot(projection="3d" if solid else None)
-    scene = Scene(data, groups, field, np.arange(frames), checked_trail(trail), colour, ax, whole=True)
+    scene = Scene(data, groups, field, np.arange(frames), checked_trail(trail or 0), colour, ax, whole=True)
+    if trail is None and groups[0].heading is not None and scene.usual_step() < LONGEST_STEP_OF_TRAIL:
+        scene.trail = TRAIL
     begin = ax.azim if solid else 0.0
 
     def show(number: int) -> Any:

@@ -98,6 +98,10 @@ class Web:
         if not hasattr(found, "adj") or not hasattr(found, "degree"):
             raise InputError(f"network() draws a run or a networkx graph, not {type(found).__name__}")
         self.ax = axes_or_new(ax)
+        if ax is None:
+            # Legends stand beside the axes, where figures of other styles have no room.
+            figure: Any = self.ax.figure
+            figure.set_layout_engine("constrained")
         if isinstance(self.ax, Axes3D):
             raise InputError("ax: got three-dimensional axes, a network is drawn on flat ones")
         nodes = list(found.nodes)

@@ -209,6 +209,10 @@ class Scene:
         self.solid = axes == 3
         self.box = box_of(data, axes)
         self.ax: Any = solid_axes_or_new(ax) if self.solid else axes_or_new(ax)
+        if ax is None:
+            # Legends stand beside the axes, where figures of other styles have no room.
+            figure: Any = self.ax.figure
+            figure.set_layout_engine("constrained")
         if not self.solid and isinstance(self.ax, Axes3D):
             raise InputError("ax: got three-dimensional axes, the positions have two axes")
         self._prepare_colours(data, colour, moments)
@@ -246,7 +250,7 @@ class Scene:
         for name, letter in zip(names, "xyz"[: positions.shape[2]], strict=False):
             getattr(self.ax, f"set_{letter}label")(name if unit in PLAIN_UNITS else f"{name} ({unit})")
         if self.solid:
-            self.ax.set_box_aspect((1, 1, 1), zoom=1.1)
+            self.ax.set_box_aspect((1, 1, 1), zoom=0.95)
             for axis in (self.ax.xaxis, self.ax.yaxis, self.ax.zaxis):
                 axis.set_pane_color((0.0, 0.0, 0.0, 0.0))
                 axis.set_major_locator(MaxNLocator(4))
@@ -347,6 +351,14 @@ class Scene:
             if self.box is not None and self.whole:
                 end = np.mod(begin, self.box)
         return np.concatenate(pieces, axis=1)
+
+    def usual_step(self) -> float:
+        """The way of the first population from snapshot to snapshot, in widths of the view; nan for one snapshot."""
+        position = self.groups[0].position
+        step = np.diff(position, axis=0)
+        if self.box is not None:
+            step -= self.box * np.round(step / self.box)
+        return float(np.nanmedian(np.linalg.norm(step, axis=2))) / self.width if len(position) > 1 else float("nan")
 
     def length(self, agents: int) -> float:
         """The length of an agent as it is drawn, in units of space."""

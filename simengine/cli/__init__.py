@@ -19,7 +19,7 @@ from typing import Annotated
 import typer
 
 from simengine import __version__
-from simengine.cli import commands, completing, language_commands, sweep_commands
+from simengine.cli import analysis_commands, commands, completing, exchange_commands, language_commands, sweep_commands
 from simengine.cli.output import Interrupted, complain, print_json, reserved_for_json
 from simengine.errors import InputError, ScenarioError, SimengineError
 
@@ -39,6 +39,10 @@ app.command("status")(sweep_commands.status)
 app.command("resume")(commands.resume)
 app.command("rerun")(commands.rerun)
 app.command("branch", context_settings=WITH_SETTINGS)(commands.branch)
+app.command("watch")(exchange_commands.watch)
+app.command("export")(exchange_commands.export)
+app.command("import")(exchange_commands.import_)
+app.command("report")(analysis_commands.report)
 app.command("list")(commands.list_scenarios)
 app.command("describe")(commands.describe)
 app.add_typer(language_commands.app)
@@ -66,7 +70,10 @@ def simengine(
       simengine run schooling --steps 500 --every 10 --out school.nc
       simengine sweep schooling --grid noise=0:1:11 --replicates 20 --out noise
       simengine status noise
+      simengine watch school.nc
+      simengine export school.nc --out school.parquet
       simengine resume school.nc
+      simengine report school.nc --open
       simengine rerun school.nc
       simengine branch school.nc --at 300 --set noise=0.3
       simengine llm doctor http://localhost:8000/v1 --model my-model

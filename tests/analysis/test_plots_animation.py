@@ -155,3 +155,16 @@ def test_a_missing_encoder_is_told_by_the_command_that_installs_it(
 def test_a_run_without_snapshots_is_refused() -> None:
     with pytest.raises(InputError, match="snapshot_every"):
         animate(xr.Dataset({"order": ("time", [1.0])}))
+
+
+def test_paths_are_shown_only_where_snapshots_are_near_to_one_another() -> None:
+    scattered = run(2)
+    near = scattered.copy(deep=True)
+    near["position"] = 0.1 * near.heading.cumsum("snapshot_time") + scattered.position.isel(snapshot_time=0)
+    found = []
+    for data in (scattered, near):
+        made = animate(data)
+        made._draw_frame(FRAMES - 1)
+        found.append(len(made._fig.axes[0].collections))
+        made._draw_was_started = True
+    assert found == [1, 2]

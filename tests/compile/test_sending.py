@@ -158,7 +158,7 @@ def post(dynamic: bool) -> type[Scenario]:
 POSTS = {"static": post(dynamic=False), "dynamic": post(dynamic=True)}
 
 
-@pytest.mark.parametrize("kind", POSTS)
+@pytest.mark.parametrize("kind", ["dynamic", pytest.param("static", marks=pytest.mark.slow)])
 def test_all_rules_combine_as_the_reference_does(kind: str) -> None:
     @given(n=st.integers(0, 25), shops=st.integers(1, 4), seed=st.integers(0, 10**6), steps=st.integers(1, 4))
     def agrees(n: int, shops: int, seed: int, steps: int) -> None:

@@ -98,7 +98,9 @@ def drawn(labels: list[str], each: int, seed: int) -> list[int]:
     return numbers
 
 
-@pytest.mark.parametrize("case", ["schooling", "predator_prey", "flocking"])
+@pytest.mark.parametrize(
+    "case", ["flocking", *(pytest.param(case, marks=pytest.mark.slow) for case in ("schooling", "predator_prey"))]
+)
 def test_a_run_killed_at_any_of_twenty_moments_and_resumed_has_the_same_result(
     case: str, nursery: Nursery, tmp_path: Path
 ) -> None:
@@ -129,7 +131,7 @@ def test_a_run_killed_at_any_of_twenty_moments_and_resumed_has_the_same_result(
         ("given start", 4),
         ("own", 5),
         ("own with a policy", 6),
-        ("adaptive voter", 7),
+        pytest.param("adaptive voter", 7, marks=pytest.mark.slow),
     ],
 )
 def test_interventions_given_starts_own_scenarios_and_policies_survive_too(

@@ -98,10 +98,14 @@ def test_threads_do_not_show_in_a_result(case: str) -> None:
     holds(testing.any_threads, case)
 
 
-@pytest.mark.parametrize("threads", [1, 2])
 @every_case
-def test_storage_does_not_show_in_a_result(case: str, threads: int) -> None:
-    holds(testing.any_storage_order, case, threads=threads, steps=30)
+def test_storage_does_not_show_in_a_result(case: str) -> None:
+    holds(testing.any_storage_order, case, threads=1, steps=30)
+
+
+@pytest.mark.parametrize("case", QUICK_IN_THREADS)
+def test_storage_does_not_show_in_a_result_of_threads(case: str) -> None:
+    holds(testing.any_storage_order, case, threads=2, steps=30)
 
 
 @pytest.mark.parametrize(

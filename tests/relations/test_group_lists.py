@@ -115,7 +115,7 @@ def test_an_edit_between_steps_is_seen() -> None:
     assert found.villages_people.values[-1].tolist() == [60, 0, 0, 0, 0, 0, 0]
 
 
-@pytest.mark.parametrize("moving", [False, True])
+@pytest.mark.parametrize("moving", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_threads_and_shards_do_not_show(moving: bool) -> None:
     testing.any_shards(Villages, moving=moving, steps=5)
     testing.any_threads(Villages, moving=moving, steps=5)
