@@ -1,7 +1,7 @@
 """Which pictures fit a Dataset: those of a report, and of the scenario gallery.
 
-A rule looks at what a Dataset holds and proposes pictures; rules for particular scenarios come first. Nothing is drawn
-before `Picture.draw` is called.
+A rule looks at what a Dataset holds and proposes pictures (`simengine.analysis.picture_rules`). Nothing is drawn, and
+of snapshots nothing read, before `Picture.draw` is called.
 """
 
 from __future__ import annotations
@@ -29,6 +29,10 @@ class Picture:
         Whether the axes are three-dimensional.
     many_marks
         Whether it has thousands of marks, so that pixels are smaller than shapes.
+    size
+        Width and height in inches.
+    left_out
+        What of the data it does not show, in a few words; empty where it shows all.
     """
 
     name: str
@@ -37,17 +41,25 @@ class Picture:
     draw: Callable[[Axes | None], Axes]
     solid: bool = False
     many_marks: bool = False
+    size: tuple[float, float] = (6.6, 4.0)
+    left_out: str = ""
 
 
 Rule = Callable[[xr.Dataset], Iterable[Picture]]
 
-RULES: list[Rule] = []
+MOST = 8
 
 
-def pictures_of(data: xr.Dataset, most: int = 8, rules: Sequence[Rule] | None = None) -> list[Picture]:
-    """Return pictures that fit a run or a sweep, the most telling first, each name once."""
+def pictures_of(data: xr.Dataset, most: int = MOST, rules: Sequence[Rule] | None = None) -> list[Picture]:
+    """Return pictures that fit a run or a sweep, the most telling first, each name once.
+
+    ``rules`` are by default those of `simengine.analysis.picture_rules`.
+    """
+    # Rules make pictures, and know the plots, which take longer to import.
+    from simengine.analysis import picture_rules
+
     found: dict[str, Picture] = {}
-    for rule in RULES if rules is None else rules:
+    for rule in picture_rules.RULES if rules is None else rules:
         for picture in rule(data):
             found.setdefault(picture.name, picture)
     return list(found.values())[:most]

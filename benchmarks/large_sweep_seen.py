@@ -1,7 +1,7 @@
-"""How long until a sweep of 10,000 runs is open and its phase diagram is drawn, in a process that has just started.
+"""How long until a sweep of 10,000 runs is open and its phase diagram is drawn, in a new process.
 
-Run ``python benchmarks/large_sweep_seen.py`` (option: the number of replicates, 20 by default: 10,000 runs). The sweep is
-a real one: wealth exchange over 25 values of the initial wealth and 20 numbers of agents. "open" is from the start
+Run ``python benchmarks/large_sweep_seen.py`` (option: the number of replicates, 20 by default: 10,000 runs). The sweep
+is a real one: wealth exchange over 25 values of the initial wealth and 20 numbers of agents. "open" is from the start
 of Python to the Dataset, "phase diagram" from there to the PNG on the disk.
 """
 

@@ -25,7 +25,7 @@ from simengine.analysis.plots.planners import belief_regions, concavification, p
 from simengine.analysis.plots.schelling import schelling_diagram
 from simengine.analysis.plots.school import school
 from simengine.analysis.plots.simplex import simplex_flow
-from simengine.analysis.plots.style import colours, theme
+from simengine.analysis.plots.style import colours, theme, use
 from simengine.analysis.plots.time_series import time_series
 
 __all__ = [
@@ -45,4 +45,5 @@ __all__ = [
     "simplex_flow",
     "theme",
     "time_series",
+    "use",
 ]

@@ -56,6 +56,11 @@ def theme(mode: Mode = "light") -> Iterator[None]:
         yield
 
 
+def use(mode: Mode = "light") -> None:
+    """Draw with the look of simengine's own figures from now on, as at the top of a notebook."""
+    mpl.rcParams.update(SETTINGS[mode])
+
+
 def colours() -> list[str]:
     """Return the colours of lines, in their order, as matplotlib is set."""
     return list(mpl.rcParams["axes.prop_cycle"].by_key().get("color", LIGHT))

@@ -27,6 +27,7 @@ from simengine.analysis.plots.axes import PLAIN_UNITS, label
 from simengine.analysis.plots.marks import (
     Array,
     End,
+    at_the_end,
     by_value,
     colours_for,
     dataset_of,
@@ -52,6 +53,7 @@ from simengine.errors import InputError, nearest
 
 Band = Literal["interval", "range", "runs"]
 BANDS = ("interval", "range", "runs")
+ENDED = ("held", "left_out")
 MOST_NAMED = 8
 """Lines that are named one by one; more are read off a colour bar."""
 TRANSLUCENT = 0.22
@@ -66,12 +68,13 @@ def time_series(
     band: Band | None = "interval",
     level: float = 0.95,
     null: bool = True,
+    ended: Literal["held", "left_out"] = "held",
     ax: Axes | None = None,
 ) -> Axes:
     """Draw observables along time.
 
     Of one run: the values, with the error and the null that the file has beside them. Of a sweep: the mean over
-    replicates, with a band; where fewer than half of the runs still go on, the line is dotted.
+    replicates, with a band; where fewer than half of the runs have values, the line is dotted.
 
     Parameters
     ----------
@@ -91,6 +94,8 @@ def time_series(
         Of the intervals.
     null
         Whether the null is drawn, if one line is drawn and there is a null.
+    ended
+        Of a sweep: whether runs that stopped early count by their last record from then on, or only while they last.
     ax
         Where to draw; by default on a new figure.
 
@@ -108,7 +113,13 @@ def time_series(
     level = probability_of(level, "time_series")
     if band is not None and band not in BANDS:
         raise InputError(f"time_series: band: got {band!r}, allowed are {', '.join(BANDS)}, None{nearest(band, BANDS)}")
+    if ended not in ENDED:
+        raise InputError(
+            f"time_series: ended: got {ended!r}, allowed are {', '.join(ENDED)}{nearest(str(ended), ENDED)}"
+        )
     shown = _named(held, data, names)
+    if ended == "held":
+        shown = [_with_ends_held(held, one) for one in shown]
     parameters = swept(held) or [str(dim) for dim in shown[0].dims if dim not in (over, RUN, TIME)]
     many = several(shown[0], parameters)
     if by is not None:
@@ -162,6 +173,16 @@ def _named(held: xr.Dataset, data: Any, names: str | Sequence[str] | None) -> li
                 f"{one.attrs.get('units', '1')}: one axis has one unit; draw them on axes of their own"
             )
     return shown
+
+
+def _with_ends_held(held: xr.Dataset, one: xr.DataArray) -> xr.DataArray:
+    """Return an observable whose runs keep their last value once they have stopped."""
+    if "stopped_at" not in held or "step" not in held.coords or TIME not in held["step"].dims:
+        return one
+    after = held["step"] > held["stopped_at"]
+    if not set(after.dims) <= set(one.dims) or not bool(after.any()):
+        return one
+    return one.where(~after | one.notnull(), at_the_end(one)).assign_attrs(one.attrs)
 
 
 def _first_of_a_kind(held: xr.Dataset, most: int = 4) -> list[xr.DataArray]:
@@ -241,6 +262,8 @@ def _draw(
 def _draw_null(ax: Axes, held: xr.Dataset, name: str, over: str, level: float) -> list[End]:
     mean, sd = companion(held, name, NULL_MEAN), companion(held, name, NULL_SD)
     if mean is None or sd is None:
+        return []
+    if not (np.isfinite(mean.values).any() and np.isfinite(sd.values).any()):
         return []
     middle, spread = (np.nanmean(_matrix(by_value(one, None, over)[0][1]), axis=0) for one in (mean, sd))
     times, half = mean[TIME].values, normal_width(level) * spread

@@ -116,6 +116,26 @@ def test_where_few_runs_are_left_the_line_is_dotted() -> None:
     assert dotted.get_ydata()[2] == values[0, 2]
 
 
+def test_runs_that_have_ended_keep_their_last_value_unless_they_are_left_out() -> None:
+    step = np.array([0, 5, 10])
+    data = xr.Dataset(
+        {
+            "share": (("replicate", "time"), [[0.0, 1.0, np.nan], [0.0, 0.2, 0.4]]),
+            "stopped_at": ("replicate", [5, 10]),
+            "status": ("replicate", [0, 0]),
+            "seed": ("replicate", [1, 2]),
+        },
+        {"time": step.astype(float), "step": ("time", step), "replicate": [0, 1]},
+    )
+    means = {}
+    for ended in ("held", "left_out"):
+        ax = plots.time_series(data, "share", ended=ended, band=None)
+        means[ended] = ax.lines[0].get_ydata()
+        plt.close(ax.figure)
+    np.testing.assert_allclose(means["held"], [0.0, 0.6, 0.7])
+    np.testing.assert_allclose(means["left_out"], [0.0, 0.6, 0.4])
+
+
 def test_error_and_null_of_a_single_run_are_drawn_beside_it() -> None:
     ax = plots.time_series(one_run(), "opinion_entropy")
     value, null = ax.get_lines()
