@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from simengine.errors import InputError, ScenarioError
@@ -195,6 +195,7 @@ def _declare(cls: type[Scenario]) -> Declaration:
         raise ScenarioError(f"{cls.__name__} declares no population")
     relations = {name: value for name, value in namespace.items() if isinstance(value, Relation)}
     phases = {name: value for name, value in namespace.items() if isinstance(value, Phase)}
+    phases = _with_overridden(cls, phases, relations, populations)
     for label, relation in relations.items():
         relation.name = label
         relation.check(cls)
@@ -240,6 +241,54 @@ def _declare(cls: type[Scenario]) -> Declaration:
         observed,
         stops,
     )  # fmt: skip
+
+
+def _with_overridden(
+    cls: type[Scenario],
+    phases: Mapping[str, Phase],
+    relations: Mapping[str, Relation],
+    populations: Mapping[str, Population],
+) -> dict[str, Phase]:
+    """Return the phases with what they name as it is declared here: a subclass may have another gather or relation."""
+    owner = cls.__name__
+    for label, relation in relations.items():
+        within = getattr(relation, "within", None)
+        if isinstance(within, Relation) and relations.get(within.name, within) is not within:
+            raise ScenarioError(
+                f"{owner} declares {within.name} anew; declare {label} anew as well, which lies within it"
+            )
+    found: dict[str, Phase] = {}
+    for label, phase in phases.items():
+        if isinstance(phase, Gather) and label not in vars(cls):
+            here = relations.get(phase.relation.name, phase.relation)
+            found[label] = phase if here is phase.relation else replace(phase, relation=here)
+        else:
+            found[label] = phase
+    gathers = {phase.name: phase for phase in found.values() if isinstance(phase, Gather)}
+    for label, phase in found.items():
+        for population in _populations_of(phase):
+            if populations.get(population.name, population) is not population:
+                raise ScenarioError(
+                    f"{owner} declares {population.name} anew, but {phase.where}: {phase.name}() is written for the "
+                    "one it inherits; write the phase anew as well"
+                )
+        if not isinstance(phase, AgentPhase):
+            continue
+        for gathered in phase.after:
+            if gathered.name not in gathers:
+                raise ScenarioError(
+                    f"{phase.where}: {owner} has no gather {gathered.name!r} for {phase.name}() to follow"
+                )
+        after = tuple(gathers[gathered.name] for gathered in phase.after)
+        if any(one is not other for one, other in zip(after, phase.after, strict=True)):
+            found[label] = replace(phase, after=after)
+    return found
+
+
+def _populations_of(phase: Phase) -> tuple[Population, ...]:
+    if isinstance(phase, Gather):
+        return (phase.relation.source, phase.relation.target)
+    return (phase.population,) if isinstance(phase, AgentPhase) else ()
 
 
 def _network(phase: Phase) -> Network | None:
