@@ -1,4 +1,4 @@
-"""A subclass may declare a gather, a relation or a population anew; what it inherits follows, or says that it cannot."""
+"""A subclass may declare a gather or a relation anew; what it inherits follows it, or says that it cannot."""
 
 from __future__ import annotations
 
