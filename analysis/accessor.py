@@ -136,6 +136,10 @@ class Sim:
     ) -> xr.Dataset:  # fmt: skip
         """Compare the runs of this Dataset (a) with those of another (b), or two values of a swept parameter.
 
+        Two single runs, as a run and its branch, are compared by their stationary parts, after the records that both
+        have in common, with errors by batch means: the attribute ``test`` says so. It tells whether these two courses
+        differ, and not whether other seeds would do the same.
+
         Parameters
         ----------
         other

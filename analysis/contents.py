@@ -113,9 +113,13 @@ def chosen(data: xr.Dataset, name: str) -> xr.DataArray:
     Raises
     ------
     InputError
-        When there is none of this name; the line names the nearest.
+        When there is none of this name, or nothing in it; the line names the nearest.
     """
-    if name in data.variables:
-        return data[name]
+    if isinstance(name, str) and name in data.variables:
+        found = data[name]
+        if not found.size:
+            empty = ", ".join(str(dim) for dim in found.dims if not found.sizes[dim])
+            raise InputError(f"{name!r} holds no numbers: there is nothing along {empty}")
+        return found
     there = observables(data) + snapshots(data)
     raise InputError(f"there is no {name!r} in this Dataset{nearest(name, there)}")

@@ -5,6 +5,7 @@ Nothing is read before a picture is drawn, and then only the snapshots and agent
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from typing import Any
@@ -15,13 +16,13 @@ from matplotlib.axes import Axes
 
 from simengine.analysis import contents, plots
 from simengine.analysis.pictures import Picture, Rule
-from simengine.analysis.scenario_pictures import dilemmas, flows, regions, webs
+from simengine.analysis.scenario_pictures import dilemmas, flows, regions, signals, webs
 
 MOST_FISH, MOST_LINES, MOST_NODES = 1500, 300, 400
-MOST_MOMENTS, TRAIL = 120, 6
+MOST_MOMENTS, TRAIL, MOST_TRAILED = 120, 6, 300
 MOST_OF_A_KIND, MOST_COURSES, MOST_DIAGRAMS, MOST_PANELS = 4, 3, 3, 2
 FEW_VALUES = 8
-LONGEST_NAME = 48
+LONGEST_NAME, SHORT_NAME = 48, 30
 SOLID = (5.8, 5.4)
 OF_LANGUAGE = "language_"
 
@@ -84,7 +85,8 @@ def schools(data: xr.Dataset) -> Iterator[Picture]:
         names = [name for name in contents.snapshots(data) if name.endswith(("position", "heading"))]
         return few(data, names, np.arange(max(0, kept - 1 - TRAIL), kept), MOST_FISH)
 
-    trail = TRAIL if _is_close(data) else 0
+    # In a crowd paths hide everybody.
+    trail = TRAIL if _is_close(data) and one.shape[1] <= MOST_TRAILED else 0
     yield Picture(
         "school", "Where the agents are",
         "Positions and headings at the last snapshot"
@@ -128,7 +130,7 @@ def opinions(data: xr.Dataset) -> Iterator[Picture]:
 
 def _called(data: xr.Dataset, name: str) -> str:
     """Return what a variable is called in a few words, as the beginning of a sentence."""
-    text = str(data[name].attrs.get("long_name") or "").partition(":")[0].strip()
+    text = re.split(r":| \(", str(data[name].attrs.get("long_name") or ""), maxsplit=1)[0].strip()
     text = text if text and len(text) <= LONGEST_NAME else name.replace("_", " ")
     return text[:1].upper() + text[1:]
 
@@ -148,16 +150,23 @@ def diagrams(data: xr.Dataset) -> Iterator[Picture]:
     if not names:
         return
     two = len(names) > 1
-    over = " and ".join(_called(data, name).lower() for name in names[:2])
+    over = " and ".join(_in_short(data, name) for name in names[:2])
     how = "Means over replicates at the last record" + (
         ", and over all other swept parameters" if len(names) > 2 else ""
     )
-    rest = "; hatched cells have no finished run." if two else ", with the 95 % interval."
+    of_a_list = contents.RUN in data["status"].dims
+    rest = "." if two and of_a_list else "; hatched cells have no finished run." if two else ", with the 95 % interval."
     for name in scalars(data)[:MOST_DIAGRAMS]:
         yield Picture(
             f"diagram-{_word(name)}", f"{_called(data, name)} over {over}", how + rest + _meaning(data, name),
             partial(_diagram, data, name),
         )  # fmt: skip
+
+
+def _in_short(data: xr.Dataset, name: str) -> str:
+    """Return what a swept parameter is called within a sentence: its own name, where the other one is a sentence."""
+    text = _called(data, name).lower()
+    return text if len(text) <= SHORT_NAME else name.replace("_", " ")
 
 
 def _diagram(data: xr.Dataset, name: str, ax: Axes | None) -> Axes:
@@ -234,7 +243,7 @@ def _kinds(data: xr.Dataset) -> list[list[str]]:
     sizes: dict[str, float] = {}
     varying: set[str] = set()
     for name in scalars(data):
-        if f"{name}{contents.NULL_MEAN}" in data.variables or name.endswith("_alive"):
+        if f"{name}{contents.NULL_MEAN}" in data.variables:
             continue
         values = np.abs(np.asarray(data[name].values, np.float64))
         known = values[np.isfinite(values)]
@@ -254,7 +263,7 @@ def _kinds(data: xr.Dataset) -> list[list[str]]:
         if known.min() < known.max():
             varying.add(name)
     # What never changes makes a picture only where there is nothing else.
-    return sorted(groups, key=lambda group: not varying & {*group})
+    return [group for group in groups if varying & {*group}] or groups
 
 
 def panels(data: xr.Dataset) -> Iterator[Picture]:
@@ -285,7 +294,7 @@ def cascades(data: xr.Dataset) -> Iterator[Picture]:
         return
     yield Picture(
         "cascades", "Sizes of cascades",
-        "The share of runs whose cascade was larger, on logarithmic axes: a straight line is a power law.",
+        "The share of runs whose cascade was at least as large, on logarithmic axes: a straight line is a power law.",
         lambda ax: plots.cascade_sizes(data, "cascade_size", ax=ax),
     )  # fmt: skip
 
@@ -312,6 +321,6 @@ def _word(name: str) -> str:
 
 
 RULES: list[Rule] = [
-    schools, opinions, diagrams, webs, models, dilemmas, flows, regions, courses, cascades, panels,
+    schools, opinions, diagrams, webs, models, dilemmas, flows, regions, signals, courses, cascades, panels,
 ]  # fmt: skip
 """In the order in which their pictures stand on a page."""

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
+from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from simengine.analysis import contents, plots
 from simengine.analysis.graphs import graph_of
 from simengine.analysis.pictures import Picture
 from simengine.errors import SimengineError
+from simengine.policies.answers import labelled
 from simengine.runs import registry
+
+if TYPE_CHECKING:
+    import networkx
 
 DILEMMAS = ("PublicGoods", "LabCommons", "GraphGame", "FinitePopulation")
 OF_PLANNERS = ("precision", "cost", "cost_power", "discount", "loss")
@@ -40,12 +46,30 @@ def webs(data: xr.Dataset) -> Iterator[Picture]:
         return
     if not graph.number_of_edges():
         return
+
+    def draw(ax: Axes | None) -> Axes:
+        last = data.isel({contents.SNAPSHOT_TIME: [-1]})
+        return plots.network(last, graph=graph, state=_decided(last, attributes, graph), ax=ax)
+
     yield Picture(
         "network", "The network",
-        "Who is connected with whom, coloured by the last snapshot; those with more neighbours are larger.",
-        lambda ax: plots.network(data.isel({contents.SNAPSHOT_TIME: [-1]}), graph=graph, ax=ax),
+        "Who is connected with whom, coloured by the last snapshot; those with more neighbours are larger.", draw,
         many_marks=graph.number_of_nodes() > 300, size=WIDE,
     )  # fmt: skip
+
+
+def _decided(last: xr.Dataset, attributes: Mapping[str, Any], graph: networkx.Graph[Any]) -> str | None:
+    """Return what the nodes decide and differ in; None where that is nothing, so that any other state is shown."""
+    name = f"{attributes.get('scenario_module')}:{attributes.get('scenario')}"
+    command = next(command for command, entry in registry.installed().items() if entry.value == name)
+    for decision in labelled(registry.find(command)).values():
+        values = last.get(decision.action)
+        dims = (contents.SNAPSHOT_TIME, graph.graph.get("dim") or "agent")
+        if values is not None and values.dims == dims and values.shape[1] == graph.number_of_nodes():
+            found = values.values
+            if (found != found.flat[0]).any():
+                return decision.action
+    return None
 
 
 def dilemmas(data: xr.Dataset) -> Iterator[Picture]:
@@ -118,3 +142,30 @@ def regions(data: xr.Dataset) -> Iterator[Picture]:
         "cascade.",
         lambda ax: plots.belief_regions(parameters["objective"], **settings, ax=ax), size=(6.6, 5.2),
     )  # fmt: skip
+
+
+def signals(data: xr.Dataset) -> Iterator[Picture]:
+    """What a sender who commits gains by the best signal, for receivers who differ in their thresholds alone."""
+    attributes = contents.attributes_of(data)
+    parameters = contents.parameters_of(data)
+    if contents.is_sweep(data) or attributes.get("scenario") != "Persuasion" or not is_installed(attributes):
+        return
+    if parameters.get("prior_spread") != 0 or parameters.get("bias_spread") != 0 or parameters.get("n_opposed") != 0:
+        return
+    prior, bias = float(parameters["prior"]), float(parameters["bias"])
+    yield Picture(
+        "signal", "What the best signal gains",
+        "The share of receivers who accept, by what a message makes them believe, and its concave closure: the arrow "
+        "is what the best signal gains over silence (Kamenica & Gentzkow 2011).",
+        lambda ax: plots.concavification(prior, _thresholds(parameters), bias=bias, ax=ax), size=WIDE,
+    )  # fmt: skip
+
+
+def _thresholds(parameters: Mapping[str, Any]) -> NDArray[np.float64]:
+    """Return the receivers' thresholds as the scenario deals them out; who gets which does not matter here."""
+    from simengine.scenarios.persuasion_receivers import dealt
+
+    ranks = np.arange(int(parameters["n_agents"]), dtype=np.float64)
+    in_order = SimpleNamespace(ids=ranks, uniform=lambda name: ranks)
+    spread = np.inf if parameters["thresholds"] == "uniform" else float(parameters["threshold_spread"])
+    return dealt(float(parameters["threshold"]), spread, in_order, "threshold")

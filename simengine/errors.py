@@ -43,8 +43,10 @@ def _cut(text: str, length: int) -> str:
     return f"{text[: length * 2 // 3]}...{text[len(text) - length // 3 :]}"
 
 
-def nearest(name: str, allowed: Iterable[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` for the allowed name most like ``name``, or an empty string."""
+def nearest(name: object, allowed: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the allowed name most like ``name``, empty where there is none."""
+    if not isinstance(name, str):
+        return ""
     names = list(allowed)
     plain = {one.lower(): one for one in names}
     match = difflib.get_close_matches(name, names, n=1, cutoff=0.5)

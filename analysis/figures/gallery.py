@@ -13,6 +13,8 @@ from pathlib import Path
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import scenes_of_crowds  # noqa: F401 (enters its scenes)
+import scenes_of_interests  # noqa: F401
 from PIL import Image
 from scenes import SCENES, Draw
 

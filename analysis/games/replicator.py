@@ -176,5 +176,6 @@ def _distribution(shares: Any, size: int | None, name: str) -> Floats:
 
 
 def _check_intensity(intensity: float | None) -> None:
-    if intensity is not None and not (intensity >= 0 and math.isfinite(intensity)):
-        raise InputError(f"intensity = {intensity}: it must be a finite number >= 0, or None")
+    number = isinstance(intensity, int | float | np.number)
+    if intensity is not None and not (number and intensity >= 0 and math.isfinite(intensity)):
+        raise InputError(f"intensity = {intensity!r}: it must be a finite number >= 0, or None")

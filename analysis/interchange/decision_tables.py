@@ -40,12 +40,17 @@ def decisions_table(source: str | Path | xr.Dataset, names: Sequence[str] | None
         The decision, where there are several.
     """
     if isinstance(source, xr.Dataset):
-        if CONTEXT not in source.variables or "row" not in source.dims:
+        if not holds_decisions(source):
             raise InputError("this Dataset has no decisions of language models; give the run's file")
         return _table(_InMemory(source))
     if names is not None and len(names) != 1:
         raise InputError("names: decisions make a table each; give one of them")
     return _table(_OnDisk(Path(source), None if names is None else names[0]))
+
+
+def holds_decisions(data: xr.Dataset) -> bool:
+    """Whether a Dataset is what `simengine.decisions` returns."""
+    return CONTEXT in data.variables and "row" in data.dims
 
 
 class _InMemory:

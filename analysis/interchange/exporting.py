@@ -10,7 +10,7 @@ from pathlib import Path
 import xarray as xr
 
 from simengine.analysis.contents import observables, snapshots
-from simengine.analysis.interchange.decision_tables import decisions_table
+from simengine.analysis.interchange.decision_tables import decisions_table, holds_decisions
 from simengine.analysis.interchange.tables import Table, observables_table, snapshots_table
 from simengine.analysis.interchange.writing import sidecar_of, write_csv, write_parquet
 from simengine.analysis.interchange.zarr_stores import is_store, write_zarr
@@ -68,7 +68,7 @@ def export(
     path = _checked(out, overwrite)
     if what not in WHATS:
         raise InputError(f"what: got {shown(what)}, allowed are {', '.join(WHATS)}{nearest(str(what), WHATS)}")
-    chosen = [names] if isinstance(names, str) else None if names is None else [str(name) for name in names]
+    chosen = _names(names)
     with ExitStack() as opened:
         if path.suffix == ".zarr":
             data = _decided(source, chosen) if what == "decisions" else _selected(_dataset(source, opened), chosen)
@@ -89,6 +89,14 @@ def table_of(
         return decisions_table(source, names)
     data = _dataset(source, opened)
     return (observables_table if what == "observables" else snapshots_table)(data, names)
+
+
+def _names(names: str | Sequence[str] | None) -> list[str] | None:
+    if names is None or isinstance(names, str):
+        return None if names is None else [names]
+    if not isinstance(names, Sequence) or not names or not all(isinstance(name, str) for name in names):
+        raise InputError(f"names: got {shown(names)}, allowed are the name of a variable, or several in a list")
+    return list(dict.fromkeys(names))
 
 
 def _checked(out: str | Path, overwrite: bool) -> Path:
@@ -118,8 +126,14 @@ def _checked(out: str | Path, overwrite: bool) -> Path:
 
 def _dataset(source: str | Path | xr.Dataset, opened: ExitStack) -> xr.Dataset:
     if isinstance(source, xr.Dataset):
+        stacked = [str(name) for name, one in source.coords.items() if one.dtype == object and name in source.indexes
+                   and source.indexes[name].nlevels > 1]  # fmt: skip
+        if stacked:
+            raise InputError(f"{stacked[0]} is a stack of several dimensions; undo it first: .unstack({stacked[0]!r})")
         return source
-    if isinstance(source, str | Path) and str(source).endswith(RECORD_SUFFIX):
+    if not isinstance(source, str | Path):
+        raise InputError(f"got {type(source).__name__}, allowed are a Dataset and the path of a run or a sweep")
+    if str(source).endswith(RECORD_SUFFIX):
         raise InputError(f"{source} is a record of calls; write it with what='decisions' (--what decisions)")
     path = Path(source)
     if not path.exists() and not parts_of(path).is_dir():
@@ -138,6 +152,8 @@ def _decided(source: str | Path | xr.Dataset, names: Sequence[str] | None) -> xr
     from simengine.policies.language.decisions import decisions
 
     if isinstance(source, xr.Dataset):
+        if not holds_decisions(source):
+            raise InputError("this Dataset has no decisions of language models; give the run's file")
         return source
     return decisions(source, None if names is None else names[0])
 

@@ -31,6 +31,11 @@ BATCH_ROWS = 1 << 17
 BATCH_BYTES = 1 << 24
 """Of the values of one batch."""
 
+STATUSES = "done failed missing"
+"""What the numbers of ``status`` mean where calculations have dropped its attributes."""
+
+TIME_STEP = "time_step"
+
 AXES = ("axis", "axis_")
 """Dimensions of a vector's components, which become columns: ``position_x`` ..."""
 
@@ -214,6 +219,11 @@ def _axis_columns(data: xr.Dataset, dims: Sequence[str], of_runs: Sequence[str])
             yield from _sources(data, step)
         if dim in data.variables:
             yield from _sources(data, dim)
+        elif dim == TIME and TIME_STEP in data.variables and step in data.variables:
+            # Runs whose steps are of different length have each times of their own.
+            own = data[step] * data[TIME_STEP]
+            said = {"long_name": "simulated time", "units": str(data[TIME_STEP].attrs.get("units", "1"))}
+            yield _Source(Column(TIME, "float", said), own.rename(TIME), {})
         else:
             said = {"long_name": f"number of the {dim}"}
             numbers = xr.DataArray(np.arange(data.sizes[dim]), dims=dim, name=dim, attrs=said)
@@ -234,7 +244,7 @@ def _sources(data: xr.Dataset, name: str) -> Iterable[_Source]:
 
 def _in_words(variable: xr.DataArray) -> _Source:
     """The words for flags that exclude one another."""
-    words = np.array(str(variable.attrs["flag_meanings"]).split(), object)
+    words = np.array(str(variable.attrs.get("flag_meanings", STATUSES)).split(), object)
     attributes = {"long_name": variable.attrs.get("long_name", str(variable.name))}
     column = Column(str(variable.name), "text", attributes)
     return _Source(column, variable.copy(data=words[variable.values]), {})

@@ -80,7 +80,7 @@ def missing(values: NDArray[Any]) -> NDArray[np.bool_]:
 def _plain(values: NDArray[Any], column: Column) -> NDArray[Any]:
     """Values in the type of their column, anything where they are missing."""
     if column.kind == "text":
-        return values.astype(object)
+        return (values.astype(str) if values.dtype.kind in "Mm" else values).astype(object)
     if column.kind == "float":
         return values.astype(np.float64)
     known = np.where(missing(values), 0, values) if values.dtype.kind == "f" else values

@@ -90,7 +90,8 @@ def animate(
     """
     if mode not in SETTINGS:
         raise InputError(f"mode: got {mode!r}{nearest(str(mode), SETTINGS) or '; allowed are light and dark'}")
-    if isinstance(frames_per_second, bool) or not 0 < frames_per_second <= 100:
+    number = isinstance(frames_per_second, int | float) and not isinstance(frames_per_second, bool)
+    if not number or not 0 < frames_per_second <= 100:
         raise InputError(f"frames_per_second: got {frames_per_second!r}, allowed is 0 < frames_per_second <= 100")
     target = None if out is None else checked_file(out)
     if not isinstance(data, xr.Dataset) or not snapshots(data) or not data.sizes[SNAPSHOT_TIME]:
@@ -240,6 +241,8 @@ def _opinions(data: xr.Dataset, figure: Figure, *, field: str = "opinion") -> Sh
 
 def checked_file(out: str | Path) -> Path:
     """Return the file to write; refuse endings that are none, and folders that are not there."""
+    if not isinstance(out, str | Path):
+        raise InputError(f"out: got {type(out).__name__}, allowed is the path of a file")
     target = Path(out)
     if target.suffix.lower() not in ENDINGS:
         raise InputError(f"out: {target.name} ends with {target.suffix!r}, allowed are {' and '.join(ENDINGS)}")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from simengine.analysis.contents import RUN, TIME, chosen, observables, swept
 from simengine.analysis.plots.axes import label
@@ -27,6 +27,9 @@ from simengine.analysis.plots.marks import (
 )
 from simengine.analysis.plots.style import quiet
 from simengine.errors import InputError, nearest
+
+NEAR = 30.0
+"""Ends of an axis whose ratio is smaller have numbers between the powers of ten."""
 
 USUAL = ("cascade_size", "size", "outbreak_size", "avalanche_size")
 """Names of observables that are taken without being asked for."""
@@ -73,7 +76,8 @@ def cascade_sizes(
         Without sizes above 0, for negative ones, and for names that are not there.
     """
     level = probability_of(level, "cascade_sizes")
-    if exponent is not None and not (math.isfinite(exponent) and exponent > 1.0):
+    known = isinstance(exponent, int | float | np.number)
+    if exponent is not None and not (known and math.isfinite(exponent) and exponent > 1.0):
         raise InputError(f"cascade_sizes: exponent: got {exponent!r}, allowed is a number above 1, as 1.5")
     found = _sizes(data, name)
     parameters = swept(data) if isinstance(data, xr.Dataset) else [str(one) for one in found.coords]
@@ -179,4 +183,9 @@ def _tidy(ax: Axes, largest: float, number: int) -> None:
     if largest < 1e5:
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_locator(LogLocator(numticks=8))
+        low, high = axis.get_view_interval()
+        near = high < NEAR * low
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if near else (1.0,), numticks=8))
+        axis.set_minor_formatter(NullFormatter())
+        if near and high < 1e5:
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))

@@ -67,7 +67,7 @@ def language_panel(data: xr.Dataset, *, decision: str | None = None, ax: Axes | 
         raise InputError("language_panel: no decision of this run was put to a language model")
     if decision is None:
         decision = max(there, key=lambda one: float(np.nanmax(held[f"{PREFIX}{one}{ASKED}"].values)))
-    decision = decision.rpartition(".")[2]
+    decision = str(decision).rpartition(".")[2]
     if decision not in there:
         raise InputError(
             f"language_panel: no decision {decision!r} was put to a language model{nearest(decision, there)}"

@@ -24,8 +24,11 @@ from simengine.analysis.contents import REPLICATE, RUN, TIME
 from simengine.analysis.plots.axes import axes_or_new, label
 from simengine.analysis.plots.style import colours
 from simengine.errors import InputError
+from simengine.store.layout import STEP_OF
 
 Array = NDArray[np.float64]
+
+STEP = STEP_OF[TIME]
 
 AIR = 0.03
 """Share of the span of an axis that is left free beside its valid range."""
@@ -57,16 +60,24 @@ def dataset_of(data: Any, who: str) -> xr.Dataset:
         When it is neither.
     """
     if isinstance(data, xr.DataArray):
-        return data.to_dataset(name=data.name or "value")
+        return _with_times(data.to_dataset(name=data.name or "value"))
     if isinstance(data, xr.Dataset):
-        return data
+        return _with_times(data)
     hint = "; simengine.open(path) gives one" if isinstance(data, str) or hasattr(data, "__fspath__") else ""
     raise InputError(f"{who}: got {type(data).__name__}, allowed is a Dataset or a DataArray of xarray{hint}")
 
 
+def _with_times(data: xr.Dataset) -> xr.Dataset:
+    """Return a Dataset whose records have places: where runs have times of their own, the numbers of their steps."""
+    if TIME not in data.dims or TIME in data.coords or STEP not in data.coords or data[STEP].dims != (TIME,):
+        return data
+    return data.assign_coords({TIME: (TIME, data[STEP].values, {"long_name": "number of the step", "units": "1"})})
+
+
 def probability_of(level: float, who: str) -> float:
     """Return a level of confidence that lies between 0 and 1."""
-    if not 0.0 < level < 1.0:
+    number = isinstance(level, int | float | np.number) and not isinstance(level, bool)
+    if not number or not 0.0 < level < 1.0:
         raise InputError(f"{who}: level: got {level!r}, allowed is 0 < level < 1, as 0.95")
     return float(level)
 
@@ -277,7 +288,7 @@ def name_lines(ax: Axes, ends: Sequence[End], title: str = "", longest: int = 16
     """
     if not ends:
         return
-    free = makes_room(ax)
+    free = makes_room(ax) and not _has_scale_on_the_right(ax)
     texts = [wrapped(one.text, longest) for one in ends]
     # The layout will take some of the height away for what is written below and above.
     height = 0.75 * ax.get_window_extent().height * 72.0 / ax.figure.dpi
@@ -289,7 +300,7 @@ def name_lines(ax: Axes, ends: Sequence[End], title: str = "", longest: int = 16
     heights = [float(np.clip((one.height - bottom) / (top - bottom), 0.0, 1.0)) for one in ends]
     moved = spread(heights, [line * one for one in rows], 1.0 - (line if title else 0.0)) if short and free else None
     if moved is None:
-        legend_above(ax, title=title, free=free)
+        legend_above(ax, title=title)
         return
     beside: dict[str, Any] = {
         "xycoords": "axes fraction", "textcoords": "offset points", "va": "center", "ha": "left", "fontsize": size,
@@ -300,6 +311,15 @@ def name_lines(ax: Axes, ends: Sequence[End], title: str = "", longest: int = 16
     if title:
         above = min(max(at + line * (one + 1) / 2.0 for at, one in zip(moved, rows, strict=True)), 1.0)
         ax.annotate(title, (1.0, above), (6, 0), color=mpl.rcParams["axes.labelcolor"], **beside)
+
+
+def _has_scale_on_the_right(ax: Axes) -> bool:
+    """Whether ticks stand where the names of lines would, as with ``ax.twinx()``."""
+    here = ax.get_position(original=True).bounds
+    return any(
+        one.yaxis.get_ticks_position() == "right" and one.get_position(original=True).bounds == here
+        for one in ax.figure.axes
+    )
 
 
 class Around:
@@ -352,6 +372,10 @@ def by_value(values: xr.DataArray, by: str | None, over: str = REPLICATE) -> lis
     In a list of runs, all runs of a value. Without a parameter, all runs under None.
     """
     dim = RUN if RUN in values.dims else over
+    if dim not in values.dims and dim in values.coords and values[dim].ndim:
+        raise InputError(f"{values.name!r} has runs along {', '.join(map(str, values[dim].dims))}; unstack them first")
+    if by is not None and by not in values.coords:
+        raise InputError(f"{values.name!r} does not vary with {by}")
     rest = [str(one) for one in values.dims if one not in (dim, by, TIME)]
     mean = values.mean(rest, skipna=True) if rest else values
     if dim not in mean.dims:

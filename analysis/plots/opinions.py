@@ -94,7 +94,7 @@ def opinion_trajectories(
             f"opinion_trajectories: {field!r} has the dimensions {', '.join(map(str, shown.dims))}; allowed are "
             f"{SNAPSHOT_TIME} and agents: select one run"
         )
-    if most < 1:
+    if isinstance(most, bool) or not isinstance(most, int | np.integer) or most < 1:
         raise InputError(f"opinion_trajectories: most: got {most!r}, allowed is a number from 1 on")
     ax = new_axes(ax)
     times = np.asarray(shown[SNAPSHOT_TIME].values, np.float64)

@@ -96,6 +96,10 @@ def phase_diagram(
     held = dataset_of(data, "phase_diagram")
     level = probability_of(level, "phase_diagram")
     if labels is not None:
+        if not isinstance(labels, xr.DataArray):
+            raise InputError(
+                f"phase_diagram: labels: got {type(labels).__name__}, allowed is a DataArray, as of data.sim.phases()"
+            )
         values = labels
         parameters = [one for one in (swept(held) or map(str, labels.dims)) if one in labels.coords]
     else:
@@ -108,6 +112,8 @@ def phase_diagram(
             raise InputError(f"phase_diagram: {which}: there is no swept parameter {one!r}{nearest(one, parameters)}")
     many = several(values, parameters) or parameters[:1]
     x = x or next(one for one in [*many, *parameters] if one != y or len(parameters) == 1)
+    if x == y:
+        raise InputError(f"phase_diagram: x and y are both {x!r}; leave y out for a line")
     y = y or next((one for one in many if one != x), None)
 
     ax = new_axes(ax)
@@ -131,7 +137,7 @@ def _values(held: xr.Dataset, data: Any, name: str | None, when: When) -> xr.Dat
         there = observables(held)
         if name is None and not there:
             raise InputError("phase_diagram: there is no observable in this Dataset")
-        found = chosen(held, name or there[0])
+        found = chosen(held, there[0] if name is None else name)
     return per_run.value(held, str(found.name), when)
 
 

@@ -92,7 +92,10 @@ def belief_regions(solution: xr.Dataset | str, *, agent: int = 0, ax: Axes | Non
     patches = [Patch(facecolor=_shade(act), alpha=0.35, label=act) for act in (INVESTS, OBFUSCATES) if act in present]
     if cascades(belief, policy).any():
         patches.append(Patch(fill=False, hatch=HATCH, edgecolor=quiet(), linewidth=0, label="cascade"))
-    legend = upper.legend(handles=patches, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3, borderaxespad=0.2)
+    legend = upper.legend(
+        handles=patches, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3, borderaxespad=0.2, columnspacing=1.0,
+        handlelength=1.4, handletextpad=0.5,
+    )  # fmt: skip
     legend.set_in_layout(False)
     return outer  # type: ignore[no-any-return]
 

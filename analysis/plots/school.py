@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from simengine.analysis.contents import SNAPSHOT_TIME, parameters_of, snapshots
 from simengine.analysis.plots.axes import PLAIN_UNITS, axes_or_new, label, solid_axes_or_new
+from simengine.analysis.plots.marks import room_for_letters, wrapped
 from simengine.analysis.plots.shades import faded, hues, visible
 from simengine.analysis.plots.style import colours
 from simengine.errors import InputError, nearest
@@ -215,8 +216,8 @@ class Scene:
             figure.set_layout_engine("constrained")
         if not self.solid and isinstance(self.ax, Axes3D):
             raise InputError("ax: got three-dimensional axes, the positions have two axes")
-        self._prepare_colours(data, colour, moments)
         self._frame(moments)
+        self._prepare_colours(data, colour, moments)
         self._dress(data[field], colour)
         self._drawn: list[Any] = []
 
@@ -225,6 +226,10 @@ class Scene:
     def _frame(self, moments: NDArray[np.int64]) -> None:
         """Find the middle of the view at each moment, and its width."""
         points = np.concatenate([group.position[moments] for group in self.groups], axis=1)
+        known = np.isfinite(points).all(axis=2).any(axis=1)
+        if not known.any() or not (self.whole or known[-1]):
+            raise InputError("nobody has a position at this snapshot")
+        points = points[known]
         self.follows = False
         if self.box is not None and self.whole:
             self.middle, self.width = self.box / 2.0, float(self.box.max())
@@ -260,7 +265,7 @@ class Scene:
         if self.scale is not None:
             shown = ScalarMappable(self.scale, self.map)
             bar = self.ax.figure.colorbar(shown, ax=self.ax, shrink=0.7, pad=0.1 if self.solid else 0.03)
-            bar.set_label(self.what)
+            bar.set_label(wrapped(self.what, int(0.7 * room_for_letters(self.ax, "y"))))
             bar.outline.set_visible(False)
         if len(self.groups) > 1:
             for number, group in enumerate(self.groups):

@@ -206,7 +206,7 @@ def _draw_rests(axes: Any, payoffs: Any, intensity: float | None) -> dict[str, A
 
 
 def _checked_labels(labels: Sequence[str]) -> list[str]:
-    if isinstance(labels, str) or len(labels) != STRATEGIES:
+    if isinstance(labels, str) or not isinstance(labels, Sequence) or len(labels) != STRATEGIES:
         raise InputError(f"labels: got {labels!r}, allowed are three names")
     return [str(name) for name in labels]
 

@@ -43,10 +43,12 @@ from simengine.analysis.plots.marks import (
     normal_width,
     parameter_label,
     probability_of,
+    room_for_letters,
     several,
     short_names,
     valid_range,
     value_text,
+    wrapped,
 )
 from simengine.analysis.plots.style import colours, quiet
 from simengine.errors import InputError, nearest
@@ -147,6 +149,8 @@ def time_series(
     for (one, _, runs), tint, text in zip(groups, tints, texts, strict=True):
         height = _draw(ax, runs, tint, band, level, text, _own_error(held, one, over) if by is None else None)
         ends.append(End(text, height, tint))
+    if band == "interval":
+        _keep_near(ax, [runs for _, _, runs in groups])
     if null and len(groups) == 1:
         ends = _draw_null(ax, held, str(shown[0].name), over, level)
     _say(ax, held, shown, by, ends, scale)
@@ -159,7 +163,7 @@ def _named(held: xr.Dataset, data: Any, names: str | Sequence[str] | None) -> li
     elif names is None:
         shown = _first_of_a_kind(held)
     else:
-        shown = [chosen(held, one) for one in ([names] if isinstance(names, str) else names)]
+        shown = [chosen(held, one) for one in _listed(names)]
     if not shown:
         raise InputError("time_series: there is no observable in this Dataset")
     for one in shown:
@@ -175,6 +179,10 @@ def _named(held: xr.Dataset, data: Any, names: str | Sequence[str] | None) -> li
     return shown
 
 
+def _listed(names: Any) -> list[Any]:
+    return list(names) if isinstance(names, list | tuple) else [names]
+
+
 def _with_ends_held(held: xr.Dataset, one: xr.DataArray) -> xr.DataArray:
     """Return an observable whose runs keep their last value once they have stopped."""
     if "stopped_at" not in held or "step" not in held.coords or TIME not in held["step"].dims:
@@ -186,7 +194,7 @@ def _with_ends_held(held: xr.Dataset, one: xr.DataArray) -> xr.DataArray:
 
 
 def _first_of_a_kind(held: xr.Dataset, most: int = 4) -> list[xr.DataArray]:
-    there = [held[name] for name in observables(held) if TIME in held[name].dims]
+    there = [held[name] for name in observables(held) if TIME in held[name].dims and held[name].size]
     if not there or set(there[0].dims) != {TIME}:
         return there[:1]
 
@@ -225,6 +233,16 @@ def _cycle(number: int) -> list[str]:
 
 def _matrix(runs: xr.DataArray) -> Array:
     return np.asarray(runs.transpose(..., TIME).values, np.float64).reshape(-1, runs.sizes[TIME])
+
+
+def _keep_near(ax: Axes, groups: Sequence[xr.DataArray]) -> None:
+    """Leave out of sight what intervals of two or three runs reach beyond twice the span of all runs."""
+    values = np.concatenate([_matrix(runs).ravel() for runs in groups if runs.sizes[TIME] and runs.size > 1])
+    values = values[np.isfinite(values)]
+    span = float(np.ptp(values)) if values.size else 0.0
+    if span > 0.0 and any(_matrix(runs).shape[0] > 1 for runs in groups):
+        bottom, top = ax.get_ylim()
+        ax.set_ylim(max(bottom, float(values.min()) - span), min(top, float(values.max()) + span))
 
 
 def _own_error(held: xr.Dataset, one: xr.DataArray, over: str) -> Array | None:
@@ -291,6 +309,6 @@ def _say(
     if by is not None and scale is not None:
         bar = ax.figure.colorbar(ScalarMappable(scale, legible(ax)), ax=ax, pad=0.02)
         bar.outline.set_visible(False)
-        bar.set_label(parameter_label(held, by))
+        bar.set_label(wrapped(parameter_label(held, by), room_for_letters(ax, "y")))
     elif len(ends) > 1 or len(ax.get_legend_handles_labels()[0]) > 1:
         name_lines(ax, ends, name_of(by) if by else "")

@@ -24,6 +24,7 @@ FEW_RECORDS = 20
 
 LOW_COVERAGE = 0.5
 LISTED = 5
+COUNTS = ("asked", "fallbacks", "refused")
 
 Weight = Literal["wrong", "mind", "note"]
 
@@ -92,7 +93,7 @@ def doubts(
 def _unfinished(
     data: xr.Dataset, attributes: Mapping[str, Any], name: str, failures: Sequence[Mapping[str, Any]]
 ) -> Iterator[Doubt]:
-    resume = f"simengine resume {name} goes on as if nothing had happened; then make this page anew."
+    resume = f"simengine resume {wording.word(name)} goes on as if nothing had happened; then make this page anew."
     if contents.is_sweep(data):
         status = data["status"].values
         failed, missing = int((status == 1).sum()), int((status == 2).sum())
@@ -150,7 +151,7 @@ def _changed(attributes: Mapping[str, Any]) -> Iterator[Doubt]:
 
 def _of_language_models(data: xr.Dataset, attributes: Mapping[str, Any]) -> Iterator[Doubt]:
     surrogates = []
-    for label, answers in (attributes.get("language") or {}).items():
+    for label, answers in answered(data, attributes).items():
         for answer in answers:
             made = answer.get("decisions") or {}
             lost = int(made.get("fallbacks") or 0) + int(made.get("refused") or 0)
@@ -176,6 +177,27 @@ def _of_language_models(data: xr.Dataset, attributes: Mapping[str, Any]) -> Iter
             f"{', '.join(surrogates)}: the surrogate answered, an n-gram that knows nothing.",
             "It shows that things work, not how a language model decides: name a backend.",
         )
+
+
+def answered(data: xr.Dataset, attributes: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Return what each language model did; of a run that is not finished, what its policies and series say."""
+    reported = attributes.get("language")
+    if reported:
+        return {str(label): list(answers) for label, answers in reported.items()}
+    found = {}
+    for label, answers in (attributes.get("policies") or {}).items():
+        said = [dict(one.get("answer") or {}) for one in answers]
+        models = [one for one in said if one.get("kind") == "language"]
+        if models:
+            # The series are of all models of a decision together.
+            models[0]["decisions"] = {name: _last(data, f"language_{label.split('.')[-1]}_{name}") for name in COUNTS}
+            found[str(label)] = models
+    return found
+
+
+def _last(data: xr.Dataset, name: str) -> int:
+    values = data.get(name)
+    return int(values[-1]) if values is not None and values.ndim == 1 and values.size else 0
 
 
 def _too_few(data: xr.Dataset, attributes: Mapping[str, Any]) -> Iterator[Doubt]:

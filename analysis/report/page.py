@@ -257,7 +257,7 @@ def _drawn(data: xr.Dataset, rules: Sequence[pictures.Rule] | None, tell: Told) 
 
 
 def _left_out(proposed: Iterable[pictures.Picture]) -> Iterable[str]:
-    return (f"{picture.title}: {picture.left_out}" for picture in proposed if picture.left_out)
+    return (f"{wording.as_written(picture.title)}: {picture.left_out}" for picture in proposed if picture.left_out)
 
 
 def _parameters_note(rows: Sequence[sections.ParameterRow], about: Declared) -> str:
@@ -266,6 +266,8 @@ def _parameters_note(rows: Sequence[sections.ParameterRow], about: Declared) -> 
     changed = sum(row.differs for row in rows)
     if not changed:
         return f"All {wording.counted(len(rows), 'parameter')} have their defaults."
+    if changed == 1:
+        return f"1 of {wording.counted(len(rows), 'parameter')} differs from its default, and is marked."
     return f"{changed} of {wording.counted(len(rows), 'parameter')} differ from their defaults, and are marked."
 
 
@@ -280,7 +282,7 @@ def _source(path: Any) -> Path:
         if isinstance(error, InputError):
             raise
         raise InputError(f"cannot read {shown_path(found)}: {getattr(error, 'strerror', None) or error}") from None
-    return found
+    return found if found.name and found.name != ".." else found.resolve()
 
 
 def _target(source: Path, out: str | Path | None, overwrite: bool) -> Path:

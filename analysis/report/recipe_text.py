@@ -14,10 +14,19 @@ import xarray as xr
 from simengine.analysis import contents
 from simengine.analysis.report import wording
 from simengine.analysis.report.declared import Declared
+from simengine.policies.language.backends.surrogate import MODEL
+from simengine.policies.language.policy import MOST_FALLBACKS
+from simengine.policies.language.questions import SAMPLES
 
-SCENARIO_FILE = "my_model.py"
 MOST_VALUES = 40
 INDENT = " \\\n    "
+PYTHON, START = "needs Python", "give it with --start"
+IN_THIS_PROCESS = "transformers in this process"
+PLAIN = {
+    "memory": None, "own_prompt": False, "own_redact": False, "personas": None, "fallback": None, "orders": None,
+    "salt": "", "samples": SAMPLES, "temperature": None,
+}  # fmt: skip
+"""Settings of a language policy that options cannot give, and their defaults."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +47,7 @@ def commands(data: xr.Dataset, path: Path, declared: Declared) -> list[Command]:
 
 
 def _of_a_run(attributes: Mapping[str, Any], path: Path, declared: Declared) -> list[Command]:
-    file = shlex.quote(path.name)
+    file = wording.word(path.name)
     found = []
     if attributes.get("unfinished"):
         found.append(Command("Finish it: the result is that of an undisturbed run.", f"simengine resume {file}"))
@@ -49,11 +58,19 @@ def _of_a_run(attributes: Mapping[str, Any], path: Path, declared: Declared) -> 
         found.append(Command(what, f"simengine rerun {file}", note))
     words, notes = run_words(attributes, declared)
     if words:
-        words.append(f"--out {shlex.quote(f'{path.stem}-again.nc')}")
-        what = "The same written out, to change something."
+        words.append(f"--out {wording.word(f'{path.stem}-again.nc')}")
+        whole = not any(PYTHON in note or START in note for note in notes)
+        what = f"The same written out{'' if whole else ', but for what is named below'}, to change something."
         found.append(Command(what, INDENT.join(words), tuple(notes)))
     found.append(_opening(path))
     return found
+
+
+def exact(given: Any) -> str:
+    """Return a parameter's value as the command line reads it back, to the last bit."""
+    if isinstance(given, float) and float(short := wording.value(given)) != given:
+        return repr(given)
+    return given if isinstance(given, str) else short if isinstance(given, float) else wording.value(given)
 
 
 def _opening(path: Path) -> Command:
@@ -68,16 +85,12 @@ def run_words(attributes: Mapping[str, Any], declared: Declared) -> tuple[list[s
     for name, default in (("seed", 0), ("steps", None), ("every", 1), ("snapshot_every", None)):
         value = attributes.get(name)
         if value is not None and value != default:
-            words.append(f"--{name.replace('_', '-')} {shlex.quote(wording.value(value))}")
+            words.append(f"--{name.replace('_', '-')} {shlex.quote(exact(value))}")
     notes = _of_scenario(declared)
     for item in attributes.get("interventions") or []:
         _intervene(item, words, notes)
-    for label, answers in (attributes.get("policies") or {}).items():
-        _answer(str(label), answers, words, notes)
-    start = str(attributes.get("start") or "scenario")
-    if start != "scenario":
-        name = wording.without_folders(start)
-        notes.append(f"It began from a start state ({name}), which the file keeps: give it with --start.")
+    _answers(attributes.get("policies") or {}, words, notes)
+    notes += _begun(attributes)
     return words, notes
 
 
@@ -85,6 +98,11 @@ def _of_scenario(declared: Declared) -> list[str]:
     if declared.is_installed:
         return []
     return [f"{declared.command} stands for the file of the scenario, whose source is kept in the attributes."]
+
+
+def _begun(attributes: Mapping[str, Any]) -> list[str]:
+    start = str(attributes.get("start") or "scenario")
+    return [] if start == "scenario" else [f"It began from a start state ({wording.without_folders(start)}): {START}."]
 
 
 def _given(attributes: Mapping[str, Any], declared: Declared) -> list[str]:
@@ -103,49 +121,78 @@ def _given(attributes: Mapping[str, Any], declared: Declared) -> list[str]:
 
 
 def _setting(name: str, value: Any) -> str:
-    return f"--set {shlex.quote(f'{name}={wording.value(value)}')}"
+    return f"--set {shlex.quote(f'{name}={exact(value)}')}"
 
 
 def _intervene(item: Mapping[str, Any], words: list[str], notes: list[str]) -> None:
-    changes = ",".join(f"{name}={wording.value(value)}" for name, value in (item.get("changes") or {}).items())
-    if "at" in item and changes and "apply" not in item:
+    given = {name: exact(value) for name, value in (item.get("changes") or {}).items()}
+    changes = ",".join(f"{name}={value}" for name, value in given.items())
+    if "at" in item and changes and "apply" not in item and not any("," in value for value in given.values()):
         moment = f"{item['at']}:{changes}"
         words.append(f"--at {shlex.quote(moment)}")
         return
     what = f"every {item['every']} steps" if "every" in item else f"after step {item.get('at')}"
-    done = f"{item['apply'].get('name')}()" if item.get("apply") else changes
-    notes.append(f"The intervention {what} ({done}) needs Python: simengine.run(..., interventions=[...]).")
+    done = f"{item['apply'].get('name')}()" if item.get("apply") else wording.cut(changes)
+    notes.append(f"The intervention {what} ({done}) {PYTHON}: simengine.run(..., interventions=[...]).")
 
 
-def _answer(label: str, answers: Sequence[Mapping[str, Any]], words: list[str], notes: list[str]) -> None:
-    said = dict(answers[0].get("answer") or {}) if answers else {}
-    if len(answers) != 1 or said.get("kind") != "language" or answers[0].get("ids") is not None or said.get("memory"):
-        notes.append(f"Who answers {label} needs Python: simengine.run(..., policies={{{label!r}: ...}}).")
-        return
-    words.append(f"--policy {shlex.quote(f'{label}=language')}")
-    backend, model = str(said.get("backend") or ""), str(said.get("model") or "")
-    if backend.startswith("surrogate"):
+def _answers(policies: Mapping[str, Sequence[Mapping[str, Any]]], words: list[str], notes: list[str]) -> None:
+    """Write out the language models that options can name; options are of all decisions that one model answers."""
+    told: Mapping[str, Any] | None = None
+    for label, answers in policies.items():
+        if len(answers) != 1 or not _sayable(answers[0]) or (told is not None and dict(answers[0]) != told):
+            notes.append(f"Who answers {label} {PYTHON}: simengine.run(..., policies={{{label!r}: ...}}).")
+            continue
+        words.append(f"--policy {shlex.quote(f'{label}=language')}")
+        if told is None:
+            told = dict(answers[0])
+    if told is not None:
+        _options(told, words, notes)
+
+
+def _sayable(one: Mapping[str, Any]) -> bool:
+    """Whether options of the command line say who answers: a language model with the settings that they can give."""
+    said = dict(one.get("answer") or {})
+    plain = all(said.get(name, default) == default for name, default in PLAIN.items())
+    model = str(said.get("model") or "")
+    # A surrogate that was given a text, and a function in a model's place, are objects of Python.
+    known = not model.startswith("function/") and (not _is_surrogate(said) or model in ("", MODEL))
+    return said.get("kind") == "language" and one.get("ids") is None and plain and known
+
+
+def _is_surrogate(said: Mapping[str, Any]) -> bool:
+    return str(said.get("backend") or "").startswith("surrogate")
+
+
+def _options(told: Mapping[str, Any], words: list[str], notes: list[str]) -> None:
+    said = dict(told.get("answer") or {})
+    if _is_surrogate(said):
         words.append("--backend surrogate")
     else:
-        words += ["--backend openai", f"--model {shlex.quote(model)}"]
+        backend = "transformers" if str(said.get("backend") or "").endswith(IN_THIS_PROCESS) else "openai"
+        words += [f"--backend {backend}", f"--model {shlex.quote(str(said.get('model') or ''))}"]
         notes.append("--backend, --base-url and --model say who is asked anew; a live model may answer otherwise.")
-    share = answers[0].get("share")
-    if share not in (None, 1, 1.0):
-        words.append(f"--share {wording.value(share)}")
+    if told.get("share") is not None:
+        words.append(f"--share {exact(told['share'])}")
     if said.get("elicitation"):
         words.append(f"--elicitation {shlex.quote(str(said['elicitation']))}")
+    most = said.get("most_fallbacks")
+    if most is not None and most != MOST_FALLBACKS:
+        words.append(f"--most-fallbacks {exact(most)}")
 
 
 def _of_a_sweep(data: xr.Dataset, attributes: Mapping[str, Any], path: Path, declared: Declared) -> list[Command]:
-    folder = shlex.quote(path.name)
+    folder = wording.word(path.name)
     found = []
     if attributes.get("unfinished"):
         what = "Do the runs that are missing: the result is that of an undisturbed sweep."
         found.append(Command(what, f"simengine resume {folder}"))
     words, notes = sweep_words(data, attributes, declared)
     if words:
-        words.append(f"--out {shlex.quote(f'{path.name}-again')}")
+        words.append(f"--out {wording.word(f'{path.name}-again')}")
         what = "The same written out: its content hash is equal if the same comes out."
+        if any(START in note for note in notes):
+            what = "The same written out, but for its start."
         found.append(Command(what, INDENT.join(words), tuple(notes)))
     else:
         found.append(Command("Its points are no full grid; they are in the Dataset.", "", tuple(notes)))
@@ -158,10 +205,11 @@ def _of_a_sweep(data: xr.Dataset, attributes: Mapping[str, Any], path: Path, dec
 
 def sweep_words(data: xr.Dataset, attributes: Mapping[str, Any], declared: Declared) -> tuple[list[str], list[str]]:
     """Return the words of the ``simengine sweep`` that makes the same, none where only Python can say them."""
-    words, notes = [f"simengine sweep {shlex.quote(declared.command)}"], _of_scenario(declared)
+    words, notes = [f"simengine sweep {shlex.quote(declared.command)}"], [*_of_scenario(declared), *_begun(attributes)]
     for name in contents.swept(data):
-        texts = [wording.value(item) for item in data[name].values.tolist()]
-        if contents.RUN in data["status"].dims or len(texts) > MOST_VALUES or any({*",: "} & {*text} for text in texts):
+        texts = [exact(item) for item in data[name].values.tolist()]
+        unsayable = any(not text or any(letter in ",:" or letter.isspace() for letter in text) for text in texts)
+        if contents.RUN in data["status"].dims or len(texts) > MOST_VALUES or unsayable:
             design = attributes.get("design") or {}
             kind = str(design.get("kind") or "list of points").replace("_", " ")
             return [], [f"The design ({kind}) is given in Python: simengine.sweep(..., design, ...)."]
@@ -201,4 +249,4 @@ def _one_run(data: xr.Dataset, attributes: Mapping[str, Any], declared: Declared
     if attributes.get("steps") is not None:
         words.append(f"--steps {attributes['steps']}")
     what = "One of its runs by itself: a run's seed is in the variable seed."
-    return Command(what, INDENT.join(words))
+    return Command(what, INDENT.join(words), (*_of_scenario(declared), *_begun(attributes)))

@@ -52,13 +52,15 @@ class Shown:
 def shown(picture: Picture) -> Shown:
     """Draw a picture for both modes; whatever goes wrong is told in its place."""
     drawn: dict[Mode, str] = {}
+    # The rules saw texts made for figures, and a page has no formulas.
+    title, caption = (wording.as_written(text) for text in (picture.title, picture.caption))
     try:
         for mode in MODES:
             drawn[mode] = _drawn(picture, mode)
     except Exception as error:  # the page is worth more than a picture
-        return Shown(picture.name, picture.title, picture.caption, problem=reason(error))
+        return Shown(picture.name, title, caption, problem=reason(error))
     width, height = (round(96 * inches) for inches in picture.size)
-    return Shown(picture.name, picture.title, picture.caption, drawn["light"], drawn["dark"], width, height)
+    return Shown(picture.name, title, caption, drawn["light"], drawn["dark"], width, height)
 
 
 def reason(error: Exception) -> str:

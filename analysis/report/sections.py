@@ -299,5 +299,5 @@ def record_note(path: Path) -> str:
         return f"The record of calls, {beside.name} ({size}), cannot be read: {wording.without_folders(str(error))}"
     return (
         f"Every request and every answer is in {beside.name} ({wording.counted(calls, 'call')}, {size}); "
-        f"simengine llm calls {path.name} shows them."
+        f"simengine llm calls {wording.word(path.name)} shows them."
     )

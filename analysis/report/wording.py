@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shlex
 from typing import Any
 
 NOTHING, MINUS, TIMES = "\u2013", "\u2212", "\u00d7"
@@ -97,6 +98,16 @@ def without_folders(text: str) -> str:
     return _FOLDERS.sub("", text)
 
 
+def word(name: str) -> str:
+    """Return the name of a file as a word of a shell that no program takes for an option."""
+    return shlex.quote(f"./{name}" if name.startswith("-") else name)
+
+
 def plain_for_figures(text: str) -> str:
     """Return a text that a figure shows as it is: a dollar sign begins no formula."""
     return re.sub(r"(?<!\\)\$", r"\\$", text)
+
+
+def as_written(text: str) -> str:
+    """Return what `plain_for_figures` was given."""
+    return text.replace(r"\$", "$")

@@ -37,7 +37,8 @@ class Interval(NamedTuple):
 class BatchMeans(NamedTuple):
     """The mean of one series with its interval; ``n_effective`` independent values would have as wide a one.
 
-    ``correlation`` is what was left of it between neighbouring batches, and taken into account.
+    ``correlation`` is what was left of it between neighbouring batches, and taken into account; ``error`` is the
+    standard error of the mean, and ``freedom`` its degrees of freedom.
     """
 
     mean: float
@@ -48,6 +49,8 @@ class BatchMeans(NamedTuple):
     n_effective: float
     batches: int
     correlation: float
+    error: float
+    freedom: float
 
 
 def checked_level(level: float) -> float:
@@ -91,8 +94,8 @@ def moments(values: Array) -> tuple[Array, Array, NDArray[np.int64]]:
     n = there.sum(axis=-1)
     # About one of the values, so that equal ones have no spread by rounding.
     origin = np.take_along_axis(values, there.argmax(axis=-1)[..., None], axis=-1) if values.shape[-1] else np.nan
-    shifted = np.where(there, values - origin, 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):
+        shifted = np.where(there, values - origin, 0.0)
         centre = shifted.sum(axis=-1) / n
         squares = np.where(there, shifted - centre[..., None], 0.0) ** 2
         sd = np.sqrt(squares.sum(axis=-1) / np.where(n > 1, n - 1, np.nan))
@@ -188,7 +191,9 @@ def batch_means(series: Array, level: float = 0.95) -> BatchMeans:
     if n < FEWEST_BATCHES or sd == 0.0:
         known = sd == 0.0 and n > 1
         end = mean if known else np.nan
-        return BatchMeans(mean, end, end, sd, n, float(n) if known else np.nan, n, 0.0)
+        return BatchMeans(
+            mean, end, end, sd, n, float(n) if known else np.nan, n, 0.0, 0.0 if known else np.nan, float(max(n - 1, 0))
+        )  # fmt: skip
     number = min(MOST_BATCHES, n)
     while True:
         length = n // number
@@ -200,9 +205,10 @@ def batch_means(series: Array, level: float = 0.95) -> BatchMeans:
     r = min(max(r, 0.0), 0.9)
     inflation = (1.0 + r) / (1.0 - r)
     error = float(np.sqrt(moments(means)[1] ** 2 / number * inflation))
-    half = float(special.stdtrit(max((number - 1) / inflation, 1.0), 0.5 + level / 2)) * error
+    freedom = max((number - 1) / inflation, 1.0)
+    half = float(special.stdtrit(freedom, 0.5 + level / 2)) * error
     effective = (sd / error) ** 2 if error > 0.0 else float(n)
-    return BatchMeans(mean, mean - half, mean + half, sd, n, effective, number, r)
+    return BatchMeans(mean, mean - half, mean + half, sd, n, effective, number, r, error, freedom)
 
 
 def lag_one(values: Array) -> float:

@@ -53,7 +53,9 @@ def stationary(data: xr.Dataset, names: str | Sequence[str] | None) -> xr.Datase
         return _stationary_run(data, wanted, names is None)
     kept = [str(one) for one in data.data_vars if one in OF_RUNS or str(one).removeprefix("run_") in OF_RUNS]
     beside = [str(one) for one in data.data_vars if is_companion(data, one) and _of_any(str(one), wanted)]
-    found = data[[*wanted, *beside, *kept]]
+    for name in wanted:
+        _along_time(data, name)
+    found = data[list(dict.fromkeys([*wanted, *beside, *kept]))]
     since: xr.DataArray | None = None
     for name in wanted:
         mine = burn_in(data, name).drop_vars("reason")
@@ -151,6 +153,9 @@ def convergence(
     data: xr.Dataset, name: str, over: str, level: float, precision: float | None, when: When
 ) -> xr.Dataset:
     """Return the mean of the first n replicates, n from 1 on, with half the widths of their intervals."""
+    intervals.checked_level(level)
+    if precision is not None:
+        converging.checked_precision(precision)
     values = per_run.value(data, name, when)
     arranged = along(values, over)
     columns = np.asarray(arranged.values, np.float64)
@@ -198,6 +203,8 @@ def phases(data: xr.Dataset, rules: Mapping[str, Any] | None, when: When) -> xr.
     spoken = phasing.names(read)
     reads_all = any(callable(rule) for rule in read.values())
     wanted = list(dict.fromkeys([*spoken, *(names_of(data, None) if reads_all else [])]))
+    if not wanted:
+        raise InputError(f"phases: the rules speak of no observable, as {', '.join(names_of(data, None)[:5])}")
     if rules is None and any(name not in data.variables for name in spoken):
         raise InputError(
             f"phases: {', '.join(n for n in spoken if n not in data.variables)} was not recorded; give rules"

@@ -29,11 +29,11 @@ def names_of(data: xr.Dataset, names: str | Sequence[str] | None) -> list[str]:
         return found
     if isinstance(names, str):
         return [names]
-    if not isinstance(names, Sequence) or not names:
+    if not isinstance(names, list | tuple) or not names:
         raise InputError(
             f"names: got {names!r}, allowed are the name of an observable, a list of names, and None for all"
         )
-    return list(names)
+    return list(dict.fromkeys(names)) if all(isinstance(name, str) for name in names) else list(names)
 
 
 def observable(data: xr.Dataset, name: str) -> xr.DataArray:
@@ -167,7 +167,7 @@ def stationary_means(values: xr.DataArray, known: NDArray[Any]) -> xr.DataArray:
 
 def checked_when(when: When) -> None:
     """Raise ``InputError`` for a moment that there is not."""
-    if when in WHENS:
+    if isinstance(when, str) and when in WHENS:
         return
     if isinstance(when, bool) or not isinstance(when, int | float | np.number) or not np.isfinite(when):
         near = nearest(when, WHENS) if isinstance(when, str) else ""

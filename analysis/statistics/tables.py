@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from simengine.analysis.contents import REPLICATE, is_sweep, swept
-from simengine.analysis.statistics import comparing, multiplicity, per_run
+from simengine.analysis.statistics import comparing, multiplicity, per_run, single_runs
 from simengine.analysis.statistics import effects as effecting
 from simengine.analysis.statistics.intervals import checked_level
 from simengine.analysis.statistics.labelled import OBSERVABLE
@@ -40,6 +40,8 @@ def compare(
     multiplicity.checked_correction(correction)
     a, b, sides = _sides(data, other, between)
     wanted = _common(a, b, names)
+    if other is not None and not (per_run.run_dims(a) or per_run.run_dims(b)):
+        return _of_single_runs(a, b, wanted, when, level, correction, looked_at, paired)
     in_pairs = _pairs(a, b, sides[2], paired)
     rows = []
     for name in wanted:
@@ -67,6 +69,36 @@ def compare(
         cliffs_delta="Feng & Cliff 2004", paired=int(in_pairs is not None), when=str(when), level=level,
         **{f"{name}_of_a": count for name, count in status_counts(a).items()},
         **{f"{name}_of_b": count for name, count in status_counts(b).items()}, **_pooled(a, sides[2]),
+    )  # fmt: skip
+
+
+def _of_single_runs(
+    a: xr.Dataset, b: xr.Dataset, wanted: Sequence[str], when: When, level: float, correction: str | None,
+    looked_at: int | None, paired: bool | None,
+) -> xr.Dataset:  # fmt: skip
+    per_run.checked_when(when)
+    if paired or when not in per_run.WHENS:
+        what = "paired" if paired else f"when: got {when:g}"
+        raise InputError(
+            f"{what}: two single runs are compared by their stationary parts, of one record of each nothing can be "
+            "said of chance; leave it out, or compare sweeps with replicates=20 or so"
+        )
+    found, shared = single_runs.contrasts(a, b, wanted, level)
+    table = _table([one.row for one in found], (OBSERVABLE,), (len(wanted),))
+    table = table.assign_coords({OBSERVABLE: list(wanted)} | _words(a, wanted))
+    for side in "ab":
+        table[f"n_{side}"].attrs["long_name"] = f"number of stationary records of {side}"
+        values = [getattr(one, f"n_effective_{side}") for one in found]
+        words = f"number of independent values as good as the records of {side}"
+        table[f"n_effective_{side}"] = (OBSERVABLE, np.array(values), {"units": "1", "long_name": words})
+    _in_units(table, [str(a[name].attrs.get("units", "1")) for name in wanted])
+    refused = [f"{name} ({one.reason})" for name, one in zip(wanted, found, strict=True) if one.reason]
+    note: dict[str, Any] = {"same_until": shared} if shared is not None else {}
+    return _adjusted(table, correction, looked_at).assign_attrs(
+        statistic="comparison", a="this run", b="the other run",
+        test="Welch's t of the means of the stationary parts of two single runs, errors by batch means",
+        effect_size="Hedges' g, in units of the spread of records", cliffs_delta="of records, without an interval",
+        paired=0, when="stationary", level=level, not_stationary="; ".join(refused), **note,
     )  # fmt: skip
 
 

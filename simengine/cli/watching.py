@@ -19,7 +19,7 @@ from simengine.errors import InputError, nearest
 from simengine.store.files import is_netcdf
 
 FINE, FAILED, INTERRUPTED = 0, 1, 130
-LEAST_SECONDS = 0.1
+LEAST_SECONDS, MOST_SECONDS = 0.1, 86_400.0
 COST = 4.0
 """By how much the time between two looks is longer than a look, however fast one wants to see."""
 
@@ -34,8 +34,8 @@ def perform(path: Path, every: float, once: bool, as_json: bool) -> int:
 
     Without a terminal, or with ``once`` or ``as_json``, its state is printed once.
     """
-    if not every >= LEAST_SECONDS:
-        raise InputError(f"--every: got {every:g}, allowed are seconds, at least {LEAST_SECONDS:g}")
+    if not LEAST_SECONDS <= every <= MOST_SECONDS:
+        raise InputError(f"--every: got {every:g}, allowed are seconds, at least {LEAST_SECONDS:g}, and a day at most")
     check(path)
     console = output.console()
     if once or as_json or not console.is_terminal:

@@ -27,6 +27,10 @@ class Learned:
 
     Use it as any policy: ``policies={"agents.act": Policy(Learned(module, observe), share=0.5)}``.
 
+    The results are the same bits for any sharding, order and company of agents (see `simengine.policies.tiles`), on
+    the same kind of processor and version of torch. For that a row's output must follow from this row alone: a module
+    that mixes rows (batch statistics, attention over the batch) or draws random numbers stops the run.
+
     Parameters
     ----------
     module : torch.nn.Module
@@ -43,10 +47,6 @@ class Learned:
         Agents evaluated at once. An agent always has row ``id % tile``, empty rows are zeros.
     device : str
         Where the module is evaluated, ``"cpu"`` or a CUDA device. Bits differ between devices.
-
-    The results are the same bits for any sharding, order and company of agents (see `simengine.policies.tiles`), on
-    the same kind of processor and version of torch. For that a row's output must follow from this row alone: a module
-    that mixes rows (batch statistics, attention over the batch) or draws random numbers stops the run.
 
     Raises
     ------

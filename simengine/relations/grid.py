@@ -56,6 +56,11 @@ class Grid(Relation):
     columns of them; the one in row r and column c has the id r * columns + c, and lies one unit from those beside it.
     Reach 1 gives the four nearest (von Neumann), sqrt(2) the eight around (Moore), 2 the twelve nearest places.
 
+    Others come by the offset of their row, then of their column. Gathers may ask for ``offset`` (rows and columns from
+    me to other, of the nearest image) and ``distance``. Cost: the number of places within reach, for each who looks.
+
+    This is no `Space`: places do not move, and are found by number.
+
     Parameters
     ----------
     places
@@ -67,11 +72,6 @@ class Grid(Relation):
     boundary
         ``"open"`` (beyond the border there is nothing), ``"periodic"`` (a torus, on which every place is seen once, as
         its nearest image, however far agents see), or the name of a parameter or a function that gives one of them.
-
-    Others come by the offset of their row, then of their column. Gathers may ask for ``offset`` (rows and columns from
-    me to other, of the nearest image) and ``distance``. Cost: the number of places within reach, for each who looks.
-
-    This is no `Space`: places do not move, and are found by number.
     """
 
     gives = frozenset({"offset", "distance"})

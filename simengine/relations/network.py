@@ -68,6 +68,9 @@ class UnknownEdgeFieldError(ScenarioError, AttributeError):
 class Network(Neighbours):
     """Each agent sees those that an edge joins it to: ``friends = Network(agents, graph="friendships")``.
 
+    Nobody sees itself, and no two edges join the same agents (in the same direction). A phase declared with `rewire`
+    drops and adds edges.
+
     Parameters
     ----------
     source
@@ -89,9 +92,6 @@ class Network(Neighbours):
     **fields
         Values of each edge, ``weight=field()``: a gather reads them as ``edge.weight``, and `Random` draws by them,
         ``Random(agents, within=friends, weight=friends.weight)``.
-
-    Nobody sees itself, and no two edges join the same agents (in the same direction). A phase declared with `rewire`
-    drops and adds edges.
     """
 
     def __init__(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -68,7 +69,12 @@ def open_checkpoints(path: Path) -> xarray.Dataset:
     InputError
         When there is no checkpoint there.
     StoreError
-        When one is damaged, or those of several runs lie in one folder.
+        When the one that was named is damaged, or all of a folder are, or those of several runs lie in one folder.
+
+    Warns
+    -----
+    UserWarning
+        When some of a folder are damaged, with their names: the others are returned.
     """
     states = _states(path)
     folder = path if path.is_dir() else path.parent
@@ -88,9 +94,32 @@ def _states(path: Path) -> list[Checkpoint]:
         raise InputError(f"there is no checkpoint {shown_path(path)}")
     if not files:
         raise InputError(f"there is no checkpoint in {shown_path(path)}")
-    states = [read_checkpoint(file) for file in files]
+    states = _readable(files)
     if len({one.run for one in states}) > 1:
         raise StoreError(f"the checkpoints in {path} are of several runs; open one of the files")
+    return states
+
+
+def _readable(files: Sequence[Path]) -> list[Checkpoint]:
+    """Return what can be read, with a warning of what cannot; ``StoreError`` where nothing can."""
+    states, damaged = [], []
+    for file in files:
+        try:
+            states.append(read_checkpoint(file))
+        except StoreError:
+            if len(files) == 1:
+                raise
+            # A run at work takes old ones away.
+            if file.exists():
+                damaged.append(file.name)
+    if not states:
+        raise StoreError(
+            f"all checkpoints in {files[0].parent} are damaged, or of another format: {', '.join(damaged)}"
+        )
+    if damaged:
+        warnings.warn(
+            f"{files[0].parent}: {', '.join(damaged)} is damaged, or of another format, and left out", stacklevel=5
+        )
     return states
 
 

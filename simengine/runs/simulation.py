@@ -39,6 +39,8 @@ class Simulation:
     The engine, the records and the interventions are those of `run`: a simulation that is saved after ``n`` steps has
     the same content as ``run(..., steps=n, interventions=...)``, and `rerun` repeats it.
 
+    Populations are attributes (``sim.agents``), each a Dataset of the living by id.
+
     >>> sim = simengine.Simulation("schooling", seed=1, every=10)
     >>> sim.step(500)
     >>> sim.agents.position.mean("agent")
@@ -52,8 +54,6 @@ class Simulation:
         As in `run`.
     progress
         Whether `step` and `run_until` show a bar when they take longer than a moment.
-
-    Populations are attributes (``sim.agents``), each a Dataset of the living by id.
     """
 
     def __init__(

@@ -67,6 +67,10 @@ def for_salib(dataset: xarray.Dataset, variable: str | xarray.DataArray) -> Sali
     problem = dict(details["problem"])
     x = np.stack([np.asarray(dataset[name].values, np.float64)[first] for name in _columns(dataset, problem)], axis=1)
     rows = np.asarray(details.get("rows", range(points)), np.int64)
+    if int(rows.max()) >= points:
+        raise InputError(
+            f"for_salib: allowed are all runs of the sweep; of {int(rows.max()) + 1} points there are {points} here"
+        )
     return SalibInput(problem, x[rows], means[rows])
 
 

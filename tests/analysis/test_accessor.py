@@ -324,8 +324,10 @@ def test_one_run_has_no_replicates_to_average_over() -> None:
         data.sim.interval("x")
     with pytest.raises(InputError, match="no parameter was swept"):
         data.sim.effects()
-    with pytest.raises(InputError, match="fewer than two on a side"):
+    with pytest.raises(InputError, match="the same as the other"):
         data.sim.compare(data)
+    with pytest.raises(InputError, match="fewer than two on a side"):
+        made_by_hand().rename(order="x").sim.compare(data, "x")
 
 
 def test_nothing_is_changed_in_the_dataset_that_is_asked() -> None:
@@ -420,3 +422,40 @@ def test_runs_that_stop_at_different_times_count_by_their_last_record() -> None:
     assert float(data.sim.interval("x", when="last")["mean"]) == 3.5
     assert int(data.sim.interval("x", when=20.0).n) == 1
     assert float(data.sim.interval("stopped_at")["mean"]) == 13.5
+
+
+@pytest.mark.parametrize(
+    ("ask", "line"),
+    [
+        (lambda sim: sim.interval("order", when=np.array([1.0, 2.0])), "when: got"),
+        (lambda sim: sim.phases({"a": "1 > 0"}), "speak of no observable, as order"),
+        (lambda sim: sim.stationary("ordr"), "no observable 'ordr'; did you mean 'order'"),
+        (lambda sim: sim.stationary(b"order"), "names: got b'order'"),
+        (lambda sim: sim.convergence("order", precision="x"), "precision: got 'x'"),
+    ],
+)
+def test_arguments_of_another_kind_are_told_in_one_line(ask: Any, line: str) -> None:
+    with pytest.raises(InputError, match=line):
+        ask(HAND.sim)
+
+
+@pytest.mark.parametrize("dim", ["time", "replicate"])
+def test_a_dataset_with_nothing_in_it_is_told_by_what_is_empty(dim: str) -> None:
+    empty = HAND.isel({dim: slice(0, 0)}).sim
+    for ask in (empty.interval, empty.summary, empty.burn_in, empty.stationary, empty.effects, empty.convergence):
+        with pytest.raises(InputError, match=f"'order' holds no numbers: there is nothing along {dim}"):
+            ask("order")
+
+
+@pytest.mark.filterwarnings("error")
+def test_infinite_values_are_left_out_without_a_warning() -> None:
+    data = HAND.assign(order=HAND.order.where(HAND.replicate != 5, np.inf))
+    found = data.sim.interval("order", when="last")
+    assert found.n.values.tolist() == [4, 5, 4]
+    assert np.isfinite(found["mean"]).all()
+
+
+def test_a_name_that_is_given_twice_is_one_comparison() -> None:
+    found = HAND.sim.compare(made_by_hand(0.1, 100), ["order", "order"])
+    assert found.observable.values.tolist() == ["order"]
+    assert found.attrs["comparisons"] == 1

@@ -259,3 +259,44 @@ def test_a_missing_package_is_told_with_the_command_that_installs_it(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r'need pyarrow: pip install "simengine\[export\]"'):
         simengine.export(run, tmp_path / "x.parquet")
+
+
+def test_a_sweep_that_lost_its_attributes_is_exported_with_its_statuses(tmp_path: Path) -> None:
+    data = xr.Dataset(
+        {"x": (("noise", "time"), np.ones((2, 3))), "status": ("noise", [0, 1]), "seed": ("noise", [5, 6])},
+        {"noise": [0.1, 0.2], "time": np.arange(3.0)},
+    )
+    found = pandas.read_csv(simengine.export(data, tmp_path / "x.csv"))
+    assert found.status.tolist() == ["done"] * 3 + ["failed"] * 3
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"names": 3}, "names: got 3"),
+        ({"names": []}, "names: got"),
+        ({"what": "decisions"}, "no decisions of language models"),
+        ({"source": None}, "got NoneType"),
+        ({"source": "stacked"}, r"z is a stack of several dimensions; undo it first: .unstack\('z'\)"),
+    ],
+)
+def test_what_cannot_be_exported_is_told(more: dict[str, Any], told: str, tmp_path: Path) -> None:
+    data = xr.Dataset({"x": (("a", "time"), np.ones((2, 3)))}, {"a": [1, 2], "time": np.arange(3.0)})
+    source = more.pop("source", data)
+    source = data.stack(z=("a", "time")) if isinstance(source, str) else source
+    with pytest.raises(InputError, match=told):
+        simengine.export(source, tmp_path / "x.zarr", **more)
+    assert not list(tmp_path.iterdir())
+
+
+def test_runs_with_steps_of_different_length_have_times_of_their_own(tmp_path: Path) -> None:
+    data = xr.Dataset(
+        {
+            "x": (("dt", "time"), np.ones((2, 3))), "status": ("dt", [0, 0]), "seed": ("dt", [5, 6]),
+            "time_step": ("dt", [0.1, 0.2], {"units": "s"}),
+        },
+        {"dt": [0.1, 0.2], "step": ("time", [0, 5, 10])},
+    )  # fmt: skip
+    found = pandas.read_csv(simengine.export(data, tmp_path / "x.csv"))
+    np.testing.assert_allclose(found.time, [0.0, 0.5, 1.0, 0.0, 1.0, 2.0])
+    assert json.loads((tmp_path / "x.csv.json").read_text())["columns"]["time"]["units"] == "s"

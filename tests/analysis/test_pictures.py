@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import networkx
 import numpy as np
 import pytest
 import xarray as xr
@@ -79,9 +80,31 @@ def test_series_of_one_kind_share_a_picture_and_others_do_not() -> None:
     assert len([line for line in axes.lines if len(line.get_xdata()) == 30]) == 2
 
 
-def test_what_never_changes_comes_last() -> None:
-    data = a_run().assign(share=("time", np.zeros(30), {"units": "EUR"}))
-    assert named(data) == ["course-order", "course-wealth", "course-number"]
+def test_what_never_changes_is_shown_only_where_there_is_nothing_else() -> None:
+    data = a_run()[["share", "order"]].assign(share=("time", np.zeros(30), {"units": "EUR"}))
+    assert named(data) == ["course-order"]
+    assert named(data[["share"]]) == ["course-share"]
+
+
+def test_numbers_of_the_living_are_shown_where_they_change() -> None:
+    alive = {"fish_alive": ("time", np.linspace(900, 1000, 30)), "birds_alive": ("time", np.full(30, 5000.0))}
+    assert named(a_run(alive)[[*alive]]) == ["course-fish-alive"]
+
+
+def test_a_title_ends_before_a_bracket_or_a_colon() -> None:
+    for more in (" (at the start: seeds)", ": those of now"):
+        data = a_run()[["wealth"]]
+        data["wealth"].attrs["long_name"] = f"what they own{more}"
+        (picture,) = pictures_of(data)
+        assert picture.title == "What they own along time"
+        assert more in picture.caption
+
+
+def test_crowds_have_no_trails() -> None:
+    steps = ("snapshot_time", np.arange(4))
+    few_fish, many = (pictures_of(with_snapshots(agents=n).assign(snapshot_step=steps))[0] for n in (50, 400))
+    assert "paths" in few_fish.caption
+    assert "paths" not in many.caption
 
 
 def test_a_run_in_space_shows_its_agents_first_in_as_many_dimensions() -> None:
@@ -111,6 +134,16 @@ def test_a_sweep_over_two_parameters_is_a_diagram_and_over_one_a_line() -> None:
     assert "95 % interval" in one[0].caption
     assert not any(name.startswith("diagram") for name in named(a_sweep(1, 1)))
     assert {"course-order", "cascades"} <= {*named(a_sweep())}
+
+
+def test_a_list_of_points_has_no_hatched_cells_and_long_names_of_parameters_are_not_told_in_titles() -> None:
+    flat = a_sweep().stack(run=("a", "b", "replicate")).transpose("run", ...)
+    columns = {name: ("run", flat[name].values) for name in ("a", "b", "replicate")}
+    data = flat.drop_vars(["run", "a", "b", "replicate"]).assign_coords(columns)
+    data["b"].attrs["long_name"] = "share of the distance that each of two moves"
+    picture = pictures_of(data)[0]
+    assert picture.title == "Order over a and b"
+    assert picture.caption == "Means over replicates at the last record."
 
 
 def test_two_records_are_no_course_of_a_sweep() -> None:
@@ -189,6 +222,39 @@ def test_games_of_the_scenarios_are_proposed() -> None:
     )  # fmt: skip
     assert {"dilemma", "flow"} <= {*named(game)}
     assert "flow" not in named(game.assign_attrs(parameter_loners="json:false"))
+
+
+PERSUASION = {
+    "scenario": "Persuasion", "scenario_module": "simengine.scenarios.persuasion", "scenario_source": None,
+    "parameter_prior": 0.3, "parameter_threshold": 0.5, "parameter_thresholds": "normal", "parameter_n_agents": 20,
+    "parameter_threshold_spread": 0.0, "parameter_prior_spread": 0.0, "parameter_bias": 0.0,
+    "parameter_bias_spread": 0.0, "parameter_n_opposed": 0,
+}  # fmt: skip
+
+
+def test_the_best_signal_of_a_sender_is_proposed_for_receivers_who_differ_in_thresholds_alone() -> None:
+    picture = next(one for one in pictures_of(a_run(**PERSUASION)) if one.name == "signal")
+    assert drawn(picture).get_title() == "Prior 0.3: value 0.6, silent 0"
+    uniform = a_run(**PERSUASION | {"parameter_thresholds": "uniform"})
+    assert "silent 0.3" in drawn(next(one for one in pictures_of(uniform) if one.name == "signal")).get_title()
+    assert "signal" not in named(a_run(**PERSUASION | {"parameter_prior_spread": 0.1}))
+
+
+def test_a_network_is_coloured_by_what_its_nodes_decide(monkeypatch: pytest.MonkeyPatch) -> None:
+    ring = networkx.cycle_graph(6)
+    monkeypatch.setattr(scenario_pictures, "graph_of", lambda data: ring)
+    states = {"signal": [0, 1, 0, 1, 0, 1], "action": [0, 0, 1, 1, 2, 2]}
+    data = a_run(scenario="NetworkLearning", scenario_module="simengine.scenarios.herding", scenario_source=None)
+    data = data.assign({name: (("snapshot_time", "agent"), [values]) for name, values in states.items()})
+    data = data.assign_coords(snapshot_time=[29.0])
+    picture = next(one for one in pictures_of(data) if one.name == "network")
+    legend = drawn(picture).get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["0", "1", "2"]
+    same = data.assign(action=(("snapshot_time", "agent"), [[1] * 6]))
+    legend = drawn(next(one for one in pictures_of(same) if one.name == "network")).get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["0", "1"]
 
 
 @pytest.mark.parametrize("cost", [1.0, 2.5])

@@ -165,3 +165,56 @@ def test_public_names_are_functions_even_after_their_modules_were_imported() -> 
     assert callable(simengine.analysis.plots.phase_diagram)
     with pytest.raises(AttributeError, match="no attribute 'time_serie'"):
         _ = plots.time_serie
+
+
+@pytest.mark.parametrize(
+    ("draw", "told"),
+    [
+        (lambda: plots.time_series(sweep(), 3), "there is no 3"),
+        (lambda: plots.time_series(sweep(), "order", by=3), "no swept parameter 3"),
+        (lambda: plots.time_series(sweep(), "order", level="a"), "level: got 'a'"),
+        (lambda: plots.time_series(sweep().isel(time=slice(0, 0)), "order"), "nothing along time"),
+        (lambda: plots.phase_diagram(sweep(), ["order"]), r"there is no \['order'\]"),
+        (lambda: plots.phase_diagram(sweep(), "order", x="noise", y="noise"), "x and y are both 'noise'"),
+        (lambda: plots.phase_diagram(sweep(), labels=3), "labels: got int"),
+        (lambda: plots.cascade_sizes([1, 2], exponent="a"), "exponent: got 'a'"),
+        (lambda: plots.opinion_trajectories(one_run(), most="a"), "most: got 'a'"),
+        (lambda: plots.language_panel(spoken(), decision=3), "no decision '3'"),
+        (lambda: plots.simplex_flow(np.eye(3), labels=3), "labels: got 3"),
+        (lambda: plots.simplex_flow(np.eye(3), intensity="a"), "intensity = 'a'"),
+        (lambda: plots.animate(one_run(), 3), "out: got int"),
+        (lambda: plots.animate(one_run(), frames_per_second="a"), "frames_per_second: got 'a'"),
+    ],
+)
+def test_arguments_of_another_kind_are_told_by_every_plot(draw: Callable[[], object], told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        draw()
+
+
+def test_names_of_lines_do_not_cover_a_scale_on_the_right() -> None:
+    _, ax = plt.subplots(layout="constrained")
+    twin = plots.time_series(sweep(), "order", by="noise", ax=ax.twinx())
+    assert twin.get_legend() is not None
+    assert not twin.texts
+
+
+def test_intervals_of_two_runs_do_not_press_the_lines_together() -> None:
+    data = sweep(2).isel(noise=[0])
+    data["order"] = data.order.drop_attrs() + 0.2 * data.replicate
+    ax = plots.time_series(data.isel(n_agents=0), "order")
+    low, high = float(data.order.min()), float(data.order.max())
+    assert ax.get_ylim() == pytest.approx((2 * low - high, 2 * high - low), abs=1e-9)
+
+
+def test_cascades_of_few_sizes_have_plain_numbers_beside_their_axes() -> None:
+    ax = plots.cascade_sizes([1, 1, 2, 5, 8])
+    ax.figure.canvas.draw()
+    assert not any(one.get_text() for one in ax.get_xticklabels(which="minor"))
+    assert {"1", "2", "5"} <= {one.get_text() for one in ax.get_xticklabels()}
+
+
+def test_runs_with_times_of_their_own_are_drawn_along_their_steps() -> None:
+    data = sweep().drop_vars("time").assign_coords(step=("time", [0, 50, 100]))
+    ax = plots.time_series(data.isel(n_agents=1), "order")
+    assert ax.get_xlabel() == "Number of the step"
+    assert ax.get_xlim() == (0.0, 100.0)

@@ -173,3 +173,11 @@ def test_axes_of_the_wrong_kind_and_runs_without_snapshots_are_refused() -> None
         school(flock(2), ax=plt.figure().add_subplot(projection="3d"))
     with pytest.raises(InputError, match="snapshot_every"):
         school(xr.Dataset({"order": ("time", [1.0])}))
+
+
+def test_a_snapshot_in_which_nobody_has_a_position_is_told_in_a_line() -> None:
+    data = flock(2)
+    data["position"] = data.position.where(data.snapshot_time < data.snapshot_time[-1])
+    assert school(data, at=0).figure
+    with pytest.raises(InputError, match="nobody has a position"):
+        school(data)

@@ -177,6 +177,20 @@ def test_a_dollar_sign_begins_no_formula_in_figures() -> None:
     assert data["price"].attrs["units"] == "$"
 
 
+def test_titles_and_captions_of_pictures_have_dollar_signs_as_they_were_written(tmp_path: Path) -> None:
+    data = a_run()
+    data["mean_opinion"].attrs["long_name"] = "$x^2$ and more"
+    text = written(tmp_path, data, rules=None)
+    assert "$x^2$ and more" in text
+    assert r"\$" not in re.sub(r"data:[^\"]*", "", text)
+
+
+def test_the_folder_of_a_sweep_can_be_the_present_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert page._source(".").name == tmp_path.name
+    assert page._source("..").name == tmp_path.parent.name
+
+
 def test_a_picture_that_fails_is_told_and_the_page_is_there(tmp_path: Path) -> None:
     def failing(ax: Axes | None) -> Axes:
         raise ValueError("no <ink> in /home/somebody/pens/blue.txt")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from simengine.analysis.report import observed, sections
 from simengine.analysis.report.declared import declared, description
 from simengine.analysis.report.doubts import doubts
-from simengine.analysis.report.recipe_text import commands, run_words, sweep_words
+from simengine.analysis.report.recipe_text import commands, exact, run_words, sweep_words
 from simengine.store.attributes import encode_attributes
 
 SCHOOLING = {"scenario": "Schooling", "scenario_module": "simengine.scenarios.schooling", "scenario_source": None}
@@ -206,6 +206,22 @@ def test_fallbacks_and_surrogates_of_language_models_are_told() -> None:
     assert "a probability of 0.2 at the least" in found
 
 
+def test_language_models_of_a_run_that_is_not_finished_are_doubted_too() -> None:
+    answer = {"kind": "language", "backend": "surrogate, not an LLM", "model": "m"}
+    policies = {"agents.tell": [{"answer": answer, "share": None, "ids": None}]}
+    data = series(np.ones(40), unfinished=1, policies=policies)
+    for name, most in (("asked", 200), ("fallbacks", 3), ("refused", 1)):
+        data[f"language_tell_{name}"] = ("time", np.linspace(0, most, 40).astype(int))
+    found = said(data)
+    assert "4 of 200 decisions agents.tell (2 %) had no answer" in found
+    assert "the surrogate answered" in found
+
+
+def test_commands_in_doubts_can_be_copied_whatever_the_file_is_called() -> None:
+    data = series(np.ones(30), unfinished=1)
+    assert "simengine resume './-my $(run).nc' goes on" in "".join(one.advice for one in doubts(data, "-my $(run).nc"))
+
+
 def test_changed_versions_and_lost_processes_are_told() -> None:
     attrs = {"version_numpy": "1.0", "changed_since_begun": {"version_numba": ["0.1", "0.2"]},
              "faults": [{"what": "shard 1 died", "step": 5}]}  # fmt: skip
@@ -266,6 +282,80 @@ def test_words_of_users_cannot_break_out_of_a_command() -> None:
     attributes = {"scenario": "X", "parameter_word": "a; rm -rf ~ 'b'", "parameters_given": ["word"]}
     words, _ = run_words(attributes, declared(attributes))
     assert words[1] == """--set 'word=a; rm -rf ~ '"'"'b'"'"''"""
+
+
+def test_numbers_and_texts_are_written_out_whole() -> None:
+    text = "long " * 120
+    attributes = {
+        "scenario": "X", "parameter_sum": 0.1 + 0.2, "parameter_many": 100000.0, "parameter_word": text,
+        "parameters_given": ["sum", "many", "word"],
+        "interventions": [{"at": 5, "changes": {"sum": 1 / 3}}, {"at": 6, "changes": {"word": "a,b"}}],
+    }  # fmt: skip
+    words, notes = run_words(attributes, declared(attributes))
+    assert words[1:] == [
+        "--set sum=0.30000000000000004", "--set many=100000", f"--set 'word={text}'", "--at 5:sum=0.3333333333333333",
+    ]  # fmt: skip
+    assert any("after step 6 (word=a,b) needs Python" in note for note in notes)
+
+
+@given(st.floats(allow_nan=False))
+def test_a_number_written_out_is_the_same_when_it_is_read(number: float) -> None:
+    assert float(exact(number)) == number
+
+
+def test_a_grid_of_inexact_numbers_is_written_out_to_the_last_bit() -> None:
+    data = a_grid().assign_coords(b=[0.1 + 0.2, 1.5, 2.5])
+    words, _ = sweep_words(data, {"replicates": 3, "start": "before.nc"}, declared(SCHOOLING))
+    assert "--grid b=0.30000000000000004,1.5,2.5" in words
+    made = commands(data.assign_attrs(start="before.nc"), Path("noise"), declared(SCHOOLING))
+    assert [one.what for one in made if "simengine sweep" in one.text] == ["The same written out, but for its start."]
+
+
+@pytest.mark.parametrize("text", ["", "a b", "a,b", "1:2", "a\tb"])
+def test_a_grid_whose_texts_the_command_line_would_take_apart_is_left_to_python(text: str) -> None:
+    words, _ = sweep_words(a_grid().assign_coords(a=["plain", text]), {}, declared(SCHOOLING))
+    assert words == []
+
+
+def answering(label: str = "agents.act", share: float | None = None, **said: Any) -> dict[str, Any]:
+    answer = {"kind": "language", "backend": "surrogate, not an LLM", "model": "surrogate/ngram", "samples": 8} | said
+    return {label: [{"answer": answer, "share": share, "ids": None}]}
+
+
+def test_language_models_are_written_out_as_far_as_options_name_them() -> None:
+    def written(policies: dict[str, Any]) -> tuple[list[str], list[str]]:
+        words, notes = run_words({"policies": policies}, declared({}))
+        return words[1:], notes[1:]
+
+    surrogate = ["--policy agents.act=language", "--backend surrogate"]
+    assert written(answering()) == (surrogate, [])
+    assert written(answering(share=1))[0] == [*surrogate, "--share 1"]
+    assert written(answering(most_fallbacks=0.5))[0] == [*surrogate, "--most-fallbacks 0.5"]
+    both = answering() | answering("agents.tell")
+    assert written(both)[0] == ["--policy agents.act=language", "--policy agents.tell=language", "--backend surrogate"]
+    local = answering(backend="small, transformers in this process", model="/models/small")
+    assert written(local)[0][1:] == ["--backend transformers", "--model /models/small"]
+    others = (
+        {"temperature": 0.0}, {"samples": 3}, {"salt": "x"}, {"own_prompt": True}, {"model": "surrogate/ngram-12"},
+        {"backend": "the function f", "model": "function/f"},
+    )  # fmt: skip
+    for other in others:
+        words, notes = written(answering(**other))
+        assert words == []
+        assert notes == ["Who answers agents.act needs Python: simengine.run(..., policies={'agents.act': ...})."]
+    assert "agents.tell needs Python" in written(answering() | answering("agents.tell", share=0.5))[1][0]
+
+
+def test_a_command_that_leaves_something_out_says_so() -> None:
+    def what(**other: Any) -> str:
+        found = commands(series([1.0], **other), Path("-x.nc"), declared({}))
+        return next(one.what for one in found if one.text.startswith("simengine run "))
+
+    assert what() == "The same written out, to change something."
+    assert what(start="before.nc") == "The same written out, but for what is named below, to change something."
+    texts = [one.text for one in commands(series([1.0], content_hash="1"), Path("-x.nc"), declared({}))]
+    assert texts[0] == "simengine rerun ./-x.nc"
+    assert "--out ./-x-again.nc" in texts[1]
 
 
 def test_a_grid_is_written_out_and_one_of_its_runs() -> None:

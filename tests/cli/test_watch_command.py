@@ -88,6 +88,7 @@ def test_a_run_that_was_killed_is_told_by_words_and_exit_code(
         ("watch text.txt", "text.txt is no run file"),
         ("watch nowhere/run.nc", "there is no folder nowhere"),
         ("watch run.nc --every 0", "--every: got 0, allowed are seconds, at least 0.1"),
+        ("watch run.nc --every inf", "--every: got inf, allowed are seconds, at least 0.1, and a day at most"),
     ],
 )
 def test_what_cannot_be_watched_is_refused_in_one_line(

@@ -97,6 +97,20 @@ def test_what_is_no_checkpoint_is_told_in_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
+def test_of_a_folder_the_good_states_open_and_the_damaged_are_named(finished: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(beside(finished), tmp_path / "x.nc.checkpoints"))
+    (folder / "step-000000000030.npz").write_bytes(b"PK nothing")
+    with pytest.warns(UserWarning, match="step-000000000030.npz is damaged") as told:
+        states = simengine.open(folder)
+    assert told[0].filename == __file__
+    assert states.snapshot_step.values.tolist() == [40]
+    with pytest.raises(StoreError, match="damaged"):
+        simengine.open(folder / "step-000000000030.npz")
+    (folder / "step-000000000040.npz").write_bytes(b"PK nothing")
+    with pytest.raises(StoreError, match=r"all checkpoints in .*030.npz, step-000000000040.npz"):
+        simengine.open(folder)
+
+
 def test_states_of_two_runs_in_one_folder_are_refused(tmp_path: Path) -> None:
     for step in (1, 2):
         arrays = {"populations/agents/ids": np.arange(2)}

@@ -97,6 +97,8 @@ def test_an_array_of_one_number_per_run_serves_as_well(tmp_path: Path) -> None:
             designs.for_salib(opened, opened.height)
         with pytest.raises(InputError, match="no variable 'heigth'; did you mean 'height'"):
             designs.for_salib(opened, "heigth")
+        with pytest.raises(InputError, match=r"allowed are all runs of the sweep; of \d+ points there are 1 here"):
+            designs.for_salib(opened.isel(run=opened.point.values == 0), "height")
 
 
 def test_a_sweep_that_is_no_sample_or_has_gaps_is_refused() -> None:

@@ -60,6 +60,8 @@ def predictive_information(
 ) -> Estimate:  # fmt: skip
     """Estimate the information of the past about the future of a series, its excess entropy.
 
+    Further parameters are those of :func:`~simengine.diagnostics.dynamics.transfer.transfer_entropy`.
+
     Parameters
     ----------
     form
@@ -68,8 +70,6 @@ def predictive_information(
         whose memory is at most k steps, as is the first form.
     estimator
         ``"counts"``, ``"plug-in"``, ``"gaussian"``, ``"copula"`` or ``"ksg"``.
-
-    Further parameters are those of :func:`~simengine.diagnostics.dynamics.transfer.transfer_entropy`.
     """
     check(estimator, ESTIMATORS, unit, k=k, local=local)
     blocks = series(values, data=data, dim=dim, pool=pool)
