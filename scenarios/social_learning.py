@@ -146,7 +146,7 @@ def cascades(agents: Any) -> dict[str, float]:
 OUTCOMES = (
     Output("accuracy", "1", "share of this step's agents who act rightly"),
     Output("welfare", "1", "mean utility of all agents of a community so far, added up"),
-    Output("discounted_welfare", "1", "the same, discounted"),
+    Output("discounted_welfare", "1", "mean discounted utility of all agents of a community so far, added up"),
     Output("precision_used", "1", "mean precision of this step's signals"),
     Output("spending", "1", "mean of what the planner of a community has spent so far"),
     Output("planner_value", "1", "mean of what the planner of a community has gained so far, discounted"),

@@ -189,7 +189,7 @@ def _reading(data: xr.Dataset, name: str, values: Array, last: int, error: float
     return Reading(
         name, label_of(data, name), _unit(data, name),
         wording.number(values[last]) if last >= 0 else wording.NOTHING, _error(error), wording.number(null),
-        _error(spread), wording.number(z, 3), _judged(z, spread), tuple(contents.flags_of(data, name)),
+        _error(spread), wording.number(z, 3), _judged(z, spread), _words(data, name),
     )  # fmt: skip
 
 
@@ -223,6 +223,10 @@ def _ends(low: float, high: float) -> str:
         return f"{wording.number(low)} … {wording.number(high)}"
     ends = (f"{round(end, decimals):,.{max(decimals, 0)}f}".replace("-", wording.MINUS) for end in (low, high))
     return " … ".join(ends)
+
+
+def _words(data: xr.Dataset, name: str) -> tuple[str, ...]:
+    return tuple(flag.replace("_", " ") for flag in contents.flags_of(data, name))
 
 
 def _flags(data: xr.Dataset, name: str) -> Cell:
@@ -381,7 +385,7 @@ def _reading_of_runs(data: xr.Dataset, name: str, final: Array) -> tuple[str, Re
         middle = wording.number(np.median(known), 3)
     return middle, Reading(
         name, label_of(data, name), _unit(data, name), _middle(final), "", _middle(null), "", middle, reading,
-        tuple(contents.flags_of(data, name)),
+        _words(data, name),
     )  # fmt: skip
 
 

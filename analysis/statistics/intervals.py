@@ -148,9 +148,12 @@ def _accelerated(values: Array, shares: Array, level: float) -> tuple[Array, Arr
     alike = 1e-12 * np.abs(apart).max(axis=1)
     below = ((drawn < -alike).mean(axis=0) + (drawn <= alike).mean(axis=0)) / 2
     bias = special.ndtri(np.clip(below, 1.0 / (2 * len(drawn)), 1.0 - 1.0 / (2 * len(drawn))))
-    squares = (apart**2).sum(axis=1)
+    # In units of the largest, so that no power is lost below the smallest number that there is.
+    largest = np.abs(apart).max(axis=1, keepdims=True)
+    scaled = np.divide(apart, largest, out=np.zeros_like(apart), where=largest > 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        acceleration = np.where(squares > 0.0, (apart**3).sum(axis=1) / (6.0 * squares**1.5), 0.0)
+        skew = (scaled**3).sum(axis=1) / (6.0 * (scaled**2).sum(axis=1) ** 1.5)
+    acceleration = np.where(largest[:, 0] > 0.0, skew, 0.0)
     ends = []
     for z in special.ndtri([0.5 - level / 2, 0.5 + level / 2]):
         share = special.ndtr(bias + (bias + z) / (1.0 - acceleration * (bias + z)))

@@ -76,6 +76,11 @@ def mser(series: NDArray[np.float64], batch: int = 1) -> int:
     return int(np.argmin(errors[:allowed])) * batch
 
 
+def is_constant(series: NDArray[np.float64]) -> bool:
+    """Whether numbers are the same but for rounding."""
+    return float(np.ptp(series)) <= 1e-12 * max(float(np.abs(series).max()), np.finfo(float).tiny)
+
+
 def slope_chance(series: NDArray[np.float64]) -> float:
     """Return the two-sided chance of a slope as large as this in a series that does not drift.
 
@@ -91,7 +96,7 @@ def slope_chance(series: NDArray[np.float64]) -> float:
     means = series[len(series) - b * length :].reshape(b, length).mean(axis=1)
     x = np.arange(b) - (b - 1) / 2
     y = means - means.mean()
-    if float(np.ptp(means)) <= 1e-12 * max(float(np.abs(means).max()), np.finfo(float).tiny):
+    if is_constant(means):
         return 1.0
     slope = float(x @ y) / float(x @ x)
     rest = y - slope * x
@@ -131,6 +136,8 @@ def stationarity(series: NDArray[np.float64]) -> Stationarity:
     if cut > len(values) // 2:
         return Stationarity(-1, LATE, np.nan)
     left = values[cut:]
+    if is_constant(left):
+        return Stationarity(int(known[cut]), STATIONARY, 1.0)
     p = slope_chance(left)
     if p < DRIFT_LEVEL:
         return Stationarity(-1, DRIFTS, p)

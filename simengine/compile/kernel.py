@@ -334,7 +334,8 @@ class Kernel:
 
 def explained(error: Exception, plan: Plan, path: Path) -> ScenarioError:
     """Translate a compiler's message about the generated module into one line about the author's file."""
-    text = str(error)
+    # Where colorama is installed, the compiler's messages are coloured.
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
     reason = reason_of(text) or type(error).__name__
     places = [int(line) for line in re.findall(rf'File "[^"]*{re.escape(path.name)}", line (\d+)', text)]
     for place in reversed(places):

@@ -85,8 +85,10 @@ def test_diagnostics_are_read_against_their_nulls() -> None:
     data = series([1.0] * 30).assign(
         level_null_mean=("time", np.full(30, 2.0)), level_null_sd=("time", np.full(30, 0.25)),
         level_standard_error=("time", np.full(30, 0.1)),
+        level_flags=("time", np.full(30, 2), {"flag_masks": np.array([1, 2]), "flag_meanings": "constant few_samples"}),
     )  # fmt: skip
     (reading,) = observed.tables(data).readings
+    assert reading.flags == ("few samples",)
     assert (reading.value, reading.error, reading.null, reading.spread) == ("1", "0.1", "2", "0.25")
     assert reading.z == "\u22124"
     assert reading.reading == "below what chance gives"

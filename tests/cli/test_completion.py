@@ -60,7 +60,7 @@ def bash(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], li
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("simengine re", ["resume", "rerun"]),
+        ("simengine re", ["resume", "rerun", "report"]),
         ("simengine run vo", ["voter"]),
         ("simengine run mo", ["model.py"]),
         ("simengine describe model.py:", ["Model", "Other"]),

@@ -72,10 +72,8 @@ QUANTITIES = [
 ]
 # Steps for several threads are compiled apart. Births, deaths, groups and decisions in threads are stepped against the
 # reference in tests/compile and tests/relations, too.
-LONG_IN_THREADS = ("predator_prey", "commons", "persuasion", "hegselmann_krause", "flocking shuffled")
-QUICK_IN_THREADS = [
-    pytest.param(case, marks=pytest.mark.slow) if case in LONG_IN_THREADS else case for case in EVERY_CASE
-]
+SHORT_IN_THREADS = ("wealth_exchange", "voter", "flocking synchronous, cells", "schooling cells", "social_learning")
+QUICK_IN_THREADS = [case if case in SHORT_IN_THREADS else pytest.param(case, marks=pytest.mark.slow) for case in CASES]
 every_case = pytest.mark.parametrize("case", EVERY_CASE)
 
 
@@ -108,12 +106,14 @@ def test_storage_does_not_show_in_a_result_of_threads(case: str) -> None:
     holds(testing.any_storage_order, case, threads=2, steps=30)
 
 
-@pytest.mark.parametrize(
-    "options", [{}, {"threads": 2, "storage_order": "by_cell"}], ids=["plain", "two threads by cell"]
-)
 @every_case
-def test_strides_do_not_show_in_a_result(case: str, options: dict[str, Any]) -> None:
-    holds(testing.any_stride, case, every=(3, 10), steps=30, **options)
+def test_strides_do_not_show_in_a_result(case: str) -> None:
+    holds(testing.any_stride, case, every=(3, 10), steps=30)
+
+
+@pytest.mark.parametrize("case", QUICK_IN_THREADS)
+def test_strides_do_not_show_in_a_result_of_threads_by_cell(case: str) -> None:
+    holds(testing.any_stride, case, every=(3, 10), steps=30, threads=2, storage_order="by_cell")
 
 
 @every_case
