@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
 LONGEST_WORD, LONGEST_LINE = 300, 1000
 
@@ -52,3 +53,12 @@ def nearest(name: object, allowed: Iterable[str]) -> str:
     match = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     match = match or [plain[one] for one in difflib.get_close_matches(name.lower(), plain, n=1, cutoff=0.5)]
     return f"; did you mean {match[0]!r}?" if match else ""
+
+
+def nearest_file(path: Path) -> str:
+    """Return ``"; did you mean 'x'?"`` for the file or unfinished run beside ``path`` whose name is most like it."""
+    try:
+        names = {one.name.removesuffix(".parts") for one in path.absolute().parent.iterdir()}
+    except (OSError, ValueError):
+        return ""
+    return nearest(path.name, sorted(name for name in names - {path.name} if not name.startswith(".")))

@@ -14,7 +14,7 @@ from simengine.analysis.interchange.decision_tables import decisions_table, hold
 from simengine.analysis.interchange.tables import Table, observables_table, snapshots_table
 from simengine.analysis.interchange.writing import sidecar_of, write_csv, write_parquet
 from simengine.analysis.interchange.zarr_stores import is_store, write_zarr
-from simengine.errors import InputError, nearest
+from simengine.errors import InputError, nearest, nearest_file
 from simengine.policies.reports import RECORD_SUFFIX
 from simengine.scenario.parameters import shown
 from simengine.store.files import parts_of, store_errors
@@ -137,15 +137,8 @@ def _dataset(source: str | Path | xr.Dataset, opened: ExitStack) -> xr.Dataset:
         raise InputError(f"{source} is a record of calls; write it with what='decisions' (--what decisions)")
     path = Path(source)
     if not path.exists() and not parts_of(path).is_dir():
-        raise InputError(f"there is no run or sweep {path}{_nearest(path)}")
+        raise InputError(f"there is no run or sweep {path}{nearest_file(path)}")
     return opened.enter_context(open_result(path))
-
-
-def _nearest(path: Path) -> str:
-    try:
-        return nearest(path.name, [one.name for one in path.absolute().parent.iterdir()])
-    except OSError:
-        return ""
 
 
 def _decided(source: str | Path | xr.Dataset, names: Sequence[str] | None) -> xr.Dataset:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr
 
-from simengine.analysis.statistics.intervals import lag_one
+from simengine.analysis.statistics.intervals import batch_means, lag_one
 
 FEWEST = 20
 """Records below which nothing is said about stationarity."""
@@ -23,6 +23,9 @@ DRIFT_LEVEL = 0.01
 
 SHORTEST = 20.0
 """Least length of a series, in times ``1 / (1 - r)`` of its memory, r the correlation of neighbours."""
+
+FEWEST_EFFECTIVE = 3.0
+"""Independent values that the records of a stationary part are worth, at least: its mean would say nothing else."""
 
 STATIONARY, TOO_FEW, LATE = "stationary", "too few records", "settles in the second half"
 DRIFTS, WANDERS = "drifts", "wanders"
@@ -118,10 +121,11 @@ def stationarity(series: NDArray[np.float64]) -> Stationarity:
     MSER (from 200 records on MSER-5) says where to cut; a cut in the second half of the series means that it was too
     short. What is left is then checked for drift (`slope_chance`, at the level `DRIFT_LEVEL`), and for whether it is
     long against its own memory: T (1 - r) is below 14 for nineteen of twenty random walks (Dickey & Fuller 1979, J. Am.
-    Stat. Assoc. 74, 427-431), and 20 are asked for. NaN, as at the end of a run that stopped early, are left out.
+    Stat. Assoc. 74, 427-431), and 20 are asked for; by batch means, it must be worth three independent values. NaN, as
+    at the end of a run that stopped early, are left out.
 
     Of stationary autoregressions of 100 records and more that are 20 times as long as their memory,
-    ``(1 + a) / (1 - a)``, 1 to 4 % are refused; of random walks of 1000 records some 1 % are taken for stationary.
+    ``(1 + a) / (1 - a)``, 1 to 6 % are refused; of random walks of 1000 records some 1 % are taken for stationary.
 
     Parameters
     ----------
@@ -147,6 +151,9 @@ def stationarity(series: NDArray[np.float64]) -> Stationarity:
 
 
 def wanders(series: NDArray[np.float64]) -> bool:
-    """Return whether a series is short against its own memory, as a random walk always is."""
+    """Return whether a series is short against its own memory, as a random walk always is.
+
+    Slow waves have a memory that neighbours do not tell; batch means do.
+    """
     r = lag_one(series)
-    return r > 0.5 and len(series) * (1.0 - r) < SHORTEST
+    return (r > 0.5 and len(series) * (1.0 - r) < SHORTEST) or batch_means(series).n_effective < FEWEST_EFFECTIVE

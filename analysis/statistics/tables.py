@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -52,10 +53,16 @@ def compare(
             rows.append(comparing.compared_in_pairs(_flat(a, left)[in_pairs[0]], _flat(b, right)[in_pairs[1]], level))
     if all(row.n_a < 2 or row.n_b < 2 for row in rows):
         counts = max((row.n_a, row.n_b) for row in rows)
-        what = "a stationary part" if when == "stationary" else "a value"
+        settled = when == "stationary"
+        what = "a stationary part" if settled else "a value"
+        cure = (
+            "run them for more steps (burn_in says why)"
+            if settled and min(_runs(a), _runs(b)) > 1
+            else "sweep with replicates=20"
+        )
         raise InputError(
             f"compare: there are {counts[0]} and {counts[1]} runs with {what}; with fewer than two on a side nothing "
-            "can be said of chance: sweep with replicates=20 or so"
+            f"can be said of chance: {cure}"
         )
     table = _table(rows, (OBSERVABLE,), (len(wanted),)).assign_coords({OBSERVABLE: wanted} | _words(a, wanted))
     _in_units(table, [str(a[name].attrs.get("units", "1")) for name in wanted])
@@ -70,6 +77,10 @@ def compare(
         **{f"{name}_of_a": count for name, count in status_counts(a).items()},
         **{f"{name}_of_b": count for name, count in status_counts(b).items()}, **_pooled(a, sides[2]),
     )  # fmt: skip
+
+
+def _runs(data: xr.Dataset) -> int:
+    return math.prod(data.sizes[dim] for dim in per_run.run_dims(data))
 
 
 def _of_single_runs(
@@ -168,7 +179,8 @@ def _sides(
 def _at_level(data: xr.Dataset, parameter: str, level: Any) -> xr.Dataset:
     there = swept(data)
     if parameter not in there:
-        raise InputError(f"between: {parameter!r} was not swept{nearest(parameter, there) or f', but {there}'}")
+        others = nearest(parameter, there) or (f"; {', '.join(there)} was" if there else ": this is a single run")
+        raise InputError(f"between: {parameter!r} was not swept{others}")
     column = data[parameter]
     values = np.asarray(column.values)
     if values.dtype.kind in "iufb" and isinstance(level, bool | int | float | np.number):

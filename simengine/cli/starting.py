@@ -41,7 +41,7 @@ def begin(name: str, folder: Path, force: bool) -> None:
     scenario, test = (shlex.quote(str(path)) for path in texts)
     page = console()
     paragraph(page, f"{scenario} and {test} are written. To go on:\n")
-    for command in (f"simengine run {scenario}", f"simengine describe {scenario}", f"pytest {test}"):
+    for command in (f"simengine run {scenario}", f"simengine describe {scenario}", f"python -m pytest {test}"):
         paragraph(page, f"  {command}")
 
 

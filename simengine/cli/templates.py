@@ -56,7 +56,7 @@ class CLASS(Scenario):
 '''
 
 TEST = '''\
-"""Tests of CLASS: pytest test_MODULE.py"""
+"""Tests of CLASS: python -m pytest test_MODULE.py"""
 
 from types import SimpleNamespace
 

@@ -15,7 +15,7 @@ from simengine.analysis.watching import RunState, SweepState, WatchedRun, Watche
 from simengine.cli import output
 from simengine.cli.output import PLAIN_WIDTH, print_json
 from simengine.cli.watch_page import Room, page
-from simengine.errors import InputError, nearest
+from simengine.errors import InputError, nearest_file
 from simengine.store.files import is_netcdf
 
 FINE, FAILED, INTERRUPTED = 0, 1, 130
@@ -59,7 +59,7 @@ def check(path: Path) -> None:
 def _once(path: Path, console: Console, as_json: bool) -> int:
     watching = watched(path)
     if watching is None:
-        raise InputError(f"there is no run or sweep {path}{_nearest(path)}")
+        raise InputError(f"there is no run or sweep {path}{nearest_file(path)}")
     state = watching.look()
     if as_json:
         print_json(document(state))
@@ -124,7 +124,9 @@ def document(state: State) -> dict[str, Any]:
 def _shown(state: State | None, path: Path, console: Console) -> Group:
     width, height = console.size
     if state is None or state.phase == "waiting":
-        lines = [Text(f"waiting for {path}: there is no run or sweep of this name yet{_nearest(path)}", style="yellow")]
+        lines = [
+            Text(f"waiting for {path}: there is no run or sweep of this name yet{nearest_file(path)}", style="yellow")
+        ]
     else:
         # The last line is left empty: some terminals scroll when it is written.
         lines = page(state, Room(width, height - 1, not console.options.ascii_only))
@@ -139,11 +141,3 @@ def _print(state: State, console: Console) -> None:
         room = Room(100, None, room.blocks)
     for line in page(state, room):
         console.print(line, soft_wrap=console.width >= PLAIN_WIDTH)
-
-
-def _nearest(path: Path) -> str:
-    try:
-        names = {one.name.removesuffix(".parts") for one in path.absolute().parent.iterdir()}
-    except OSError:
-        return ""
-    return nearest(path.name, {name for name in names if not name.startswith(".")} - {path.name})

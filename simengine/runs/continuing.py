@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simengine.compile import target
-from simengine.errors import InputError, StoreError
+from simengine.errors import InputError, StoreError, nearest_file
 from simengine.policies.reports import bind, copy_record, record_of
 from simengine.runs.arguments import MOST_STEPS, checked_path, checked_threads, shown_path, whole_number
 from simengine.runs.carry_out import carry_out, to_the_end
@@ -81,6 +81,7 @@ def resume(
             return _finished(file)
         raise InputError(
             f"there is no run {shown_path(file)}: neither the file nor {parts.name}, which a killed run leaves"
+            f"{nearest_file(file)}"
         )
     header = read_header_of(file)
     if _is_finished(file, header):
@@ -180,7 +181,7 @@ def recalled(
     """Return the recipe and the decoded attributes of a finished run file."""
     if not path.is_file():
         unfinished = parts_of(path).is_dir()
-        hint = f"; its run is not finished: simengine resume {path.name}" if unfinished else ""
+        hint = f"; its run is not finished: simengine resume {path.name}" if unfinished else nearest_file(path)
         if path.is_dir():
             hint = "; it is a folder, give the file of one run"
         raise InputError(f"there is no run file {shown_path(path)}{hint}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import xarray as xr
 
-from simengine.errors import StoreError
+from simengine.errors import StoreError, nearest_file
 from simengine.store.files import PARTS_SUFFIX, damage_errors, parts_of
 from simengine.store.integrity import check_file
 from simengine.store.parts import read_parts
@@ -44,7 +44,7 @@ def open_run(path: str | os.PathLike[str]) -> xr.Dataset:
             return xr.open_dataset(path.absolute(), engine="netcdf4")
         if parts_of(path).is_dir():
             return _unfinished(parts_of(path))
-        raise StoreError(f"there is no run file {path}")
+        raise StoreError(f"there is no run file {path}{nearest_file(path)}")
 
 
 def _unfinished(parts: Path) -> xr.Dataset:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simengine.errors import InputError
+from simengine.errors import InputError, nearest_file
 from simengine.runs import api as runs_api
 from simengine.runs import continuing
 from simengine.runs.arguments import shown_path
@@ -341,7 +341,7 @@ def sweep_path(path: Any) -> Path:
     if not isinstance(path, str | Path) or not str(path):
         raise InputError(f"got {shown(path)}, allowed is the path of a sweep's folder")
     if not _holds_sweep(Path(path)):
-        raise InputError(f"there is no sweep {shown_path(Path(path))}")
+        raise InputError(f"there is no sweep {shown_path(Path(path))}{nearest_file(Path(path))}")
     return Path(path)
 
 

@@ -303,6 +303,7 @@ def test_the_summary_of_a_run_has_its_stationary_mean() -> None:
         (lambda sim: sim.compare("other.nc"), "got str, allowed is another Dataset"),
         (lambda sim: sim.compare(between=("nois", 1, 2)), "did you mean 'noise'"),
         (lambda sim: sim.compare(between=("noise", 0.1, 0.3)), "there are 0.1, 0.2, 0.4"),
+        (lambda sim: sim.compare(between=("speed", 1, 2)), "'speed' was not swept; noise was"),
         (lambda sim: sim.compare(between=("noise",)), "allowed is"),
         (lambda sim: sim.compare(between=("noise", 0.1, 0.2), looked_at=1), "at least the 2"),
         (

@@ -105,6 +105,18 @@ def test_a_slope_of_one_standard_deviation_is_found_in_a_thousand_records() -> N
     assert np.mean([slope_chance(x) < 0.01 for x in series]) >= 0.6
 
 
+def test_one_slow_wave_is_no_stationary_series_although_it_does_not_drift() -> None:
+    x = np.cos(np.linspace(0.0, 2.0 * np.pi, 200)) + np.random.default_rng(12).normal(0.0, 0.8, 200)
+    found = stationarity(x)
+    assert found.reason == "wanders"
+    assert found.p > 0.5
+
+
+def test_what_is_constant_but_for_rounding_is_stationary() -> None:
+    x = np.append(0.0, 0.7 + 1e-16 * np.arange(60))
+    assert stationarity(x)[:2] == (1, "stationary")
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 10_000), shift=st.floats(-1e3, 1e3), scale=st.sampled_from([-8.0, -0.5, 0.125, 2.0, 1024.0]),

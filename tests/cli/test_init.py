@@ -22,9 +22,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_scenario_runs_and_its_tests_pass_as_they_are(folder, capsys):
     assert main(["init", "my_model"]) == 0
     printed = capsys.readouterr().out
-    for command in ("simengine run my_model.py", "simengine describe my_model.py", "pytest test_my_model.py"):
+    for command in ("simengine run my_model.py", "simengine describe my_model.py", "python -m pytest test_my_model.py"):
         assert f"  {command}\n" in printed
-        module, *arguments = command.split()
+        module, *arguments = command.removeprefix("python -m ").split()
         done = subprocess.run([sys.executable, "-m", module, *arguments], capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stdout + done.stderr
     assert Path("my_model-0.nc").exists()
