@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, to_hex, to_rgb
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
@@ -43,6 +44,8 @@ When = Literal["last", "stationary"] | float
 UNFINISHED = "no finished run"
 NO_PHASE = "none"
 """What runs are called for which no rule holds."""
+UNDECIDED = "undecided"
+NO_VALUE = "no value"
 MOST_TICKS = 9
 """Swept values that are all written beside an axis."""
 
@@ -60,7 +63,8 @@ def phase_diagram(
 ) -> Axes:
     """Draw an observable over two swept parameters as coloured cells, or over one as a line with its interval.
 
-    Values are means over replicates and over all other parameters. Cells meet half-way between swept values, on a
+    Values are means over replicates and over all other parameters; along a line, crosses at the foot mark the swept
+    values for which there is none. Cells meet half-way between swept values, on a
     logarithmic axis where these are spread by factors; cells without a finished run are hatched. A sweep that is no
     grid is drawn as points, unless its points fill one.
 
@@ -76,8 +80,9 @@ def phase_diagram(
         ``"last"``: the last record of each run; ``"stationary"``: the mean of its stationary part, if it has one; a
         number: the record nearest to that time.
     labels
-        Phases, as ``data.sim.phases()`` gives them, over the parameters (and replicates): cells are coloured by the
-        most frequent one, with a legend.
+        Phases, as ``data.sim.phases()`` gives them, over the parameters (and replicates): cells have the
+        colour of the phase of more than half of their finished runs. A dot marks cells whose runs differ; those
+        without such a majority are pale, "undecided". The legend has the phases that a cell shows.
     level
         Of the interval, if there is one parameter.
     ax
@@ -119,7 +124,7 @@ def phase_diagram(
     ax = new_axes(ax)
     unit = parameter_units(held)
     if labels is not None:
-        _draw_phases(ax, labels, held.get(OF_RUNS[0]), x, y)
+        _draw_phases(ax, labels, held.get(OF_RUNS[0]), x, y, set(many) <= {x, y})
     elif y is None:
         _draw_line(ax, values, x, level)
     else:
@@ -234,9 +239,8 @@ def _draw_cells(ax: Axes, values: xr.DataArray, x: str, y: str) -> None:
             rasterized=table.size > 2500,
         )
         # Finished runs may have no stationary part, and then no value.
-        _hatch(
-            ax, x_edges, y_edges, ~np.isfinite(table), UNFINISHED if values.attrs.get("when") == "last" else "no value"
-        )
+        missing = UNFINISHED if values.attrs.get("when") == "last" else NO_VALUE
+        legend_above(ax, _hatch(ax, x_edges, y_edges, ~np.isfinite(table), missing), free=True)
         ax.set_xlim(x_edges[0], x_edges[-1])
         ax.set_ylim(y_edges[0], y_edges[-1])
     bar = ax.figure.colorbar(drawn, ax=ax, pad=0.02)
@@ -244,19 +248,16 @@ def _draw_cells(ax: Axes, values: xr.DataArray, x: str, y: str) -> None:
     bar.outline.set_visible(False)
 
 
-def _hatch(ax: Axes, x_edges: Array, y_edges: Array, missing: NDArray[np.bool_], text: str) -> None:
+def _hatch(ax: Axes, x_edges: Array, y_edges: Array, missing: NDArray[np.bool_], text: str) -> list[Patch]:
+    """Hatch cells, if there are any; return what stands for them in a legend."""
     if not missing.any():
-        return
+        return []
     shown = np.ma.masked_where(~missing, np.zeros(missing.shape))
     ground = ax.get_facecolor()
     ax.pcolor(
         x_edges, y_edges, shown, cmap=ListedColormap([ground]), hatch="////", edgecolor=quiet(), linewidth=0.0, zorder=2
     )
-    legend_above(
-        ax,
-        [Patch(facecolor=ground, edgecolor=quiet(), hatch="////", linewidth=0.0, label=text)],
-        free=True,
-    )
+    return [Patch(facecolor=ground, edgecolor=quiet(), hatch="////", linewidth=0.0, label=text)]
 
 
 def _draw_line(ax: Axes, values: xr.DataArray, x: str, level: float) -> None:
@@ -279,6 +280,13 @@ def _draw_line(ax: Axes, values: xr.DataArray, x: str, level: float) -> None:
         ax.set_xlim(borders[0], borders[-1])
     keep_to_range(ax, valid_range(values))
     label_axis(ax, "y", label(values))
+    missing = at[~np.isfinite(mean)]
+    if missing.size:
+        foot = ax.get_xaxis_transform()
+        crosses = ax.plot(
+            missing, np.full(missing.shape, 0.03), "x", color=quiet(), transform=foot, label=NO_VALUE, zorder=3
+        )
+        legend_above(ax, crosses)
 
 
 def _words(labels: xr.DataArray) -> NDArray[np.object_]:
@@ -305,42 +313,76 @@ def _order(words: xr.DataArray) -> list[str]:
     return [one for one in found if one != NO_PHASE] + [one for one in found if one == NO_PHASE]
 
 
-def _draw_phases(ax: Axes, labels: xr.DataArray, status: xr.DataArray | None, x: str, y: str | None) -> None:
+def _draw_phases(
+    ax: Axes, labels: xr.DataArray, status: xr.DataArray | None, x: str, y: str | None, of_replicates: bool
+) -> None:
     words = labels.copy(data=_words(labels))
     if status is not None and set(status.dims) == set(words.dims):
         words = words.where(status.transpose(*words.dims).values == 0, "")
     names = _order(words)
     if not names:
         raise InputError("phase_diagram: labels: no cell has a label")
-    shares = []
-    for one in names:
-        share = (words == one).astype(np.float64).where(words != "")
-        share = share if y is not None else share.assign_coords(_row=0).expand_dims("_row")
-        if y is None and RUN in labels.dims:
-            share = share.squeeze("_row", drop=True).assign_coords(_row=(RUN, np.zeros(labels.sizes[RUN], np.int64)))
-        shares.append(_table(share, x, y or "_row"))
-    across, up, _ = shares[0]
-    tables = np.stack([table for _, _, table in shares])
-    known = np.isfinite(tables[0])
-    most = np.argmax(np.nan_to_num(tables), axis=0)
-    _, x_edges = _places(ax, "x", across, True)
-    _, y_edges = _places(ax, "y", up, True)
+    across, up, shares = _shares(words, names, x, y)
+    known = np.isfinite(shares[0])
+    most = np.argmax(np.nan_to_num(shares), axis=0)
+    highest = np.max(np.nan_to_num(shares), axis=0)
+    # Sums of shares such as thirds are not exact.
+    most[highest < 0.5 + 1e-9] = len(names)
+    at_x, x_edges = _places(ax, "x", across, True)
+    at_y, y_edges = _places(ax, "y", up, True)
+    ground = ax.get_facecolor()
     tints = colours_for([one for one in names if one != NO_PHASE], ax)
-    if NO_PHASE in names:
-        tints.append(to_hex((np.array(to_rgb(quiet())) + np.array(to_rgb(ax.get_facecolor()))) / 2.0))
+    tints += [_between(quiet(), ground, 0.5)] * (NO_PHASE in names) + [_between(quiet(), ground, 0.2)]
     ax.grid(visible=False)
     ax.pcolormesh(
         x_edges, y_edges, np.ma.masked_where(~known, most), cmap=ListedColormap(tints), vmin=-0.5,
-        vmax=len(names) - 0.5, edgecolors=ax.get_facecolor(), linewidth=0.0 if most.size > 400 else 1.0,
+        vmax=len(names) + 0.5, edgecolors=ground, linewidth=0.0 if most.size > 400 else 1.0,
     )  # fmt: skip
-    _hatch(ax, x_edges, y_edges, ~known, UNFINISHED)
+    hatched = _hatch(ax, x_edges, y_edges, ~known, UNFINISHED)
+    dots = _dot(ax, at_x, at_y, known & (highest < 1.0 - 1e-9), f"{'replicates' if of_replicates else 'runs'} differ")
     ax.set_xlim(x_edges[0], x_edges[-1])
     ax.set_ylim(y_edges[0], y_edges[-1])
     if y is None:
         ax.set_yticks([])
-    handles = [Patch(facecolor=tint, label=name_of(one)) for one, tint in zip(names, tints, strict=True)]
-    if not known.all():
-        handles.append(
-            Patch(facecolor=ax.get_facecolor(), edgecolor=quiet(), hatch="////", linewidth=0.0, label=UNFINISHED)
-        )
-    legend_above(ax, handles, free=True)
+    shown = [
+        Patch(facecolor=tint, label=name_of(one))
+        for i, (one, tint) in enumerate(zip([*names, UNDECIDED], tints, strict=True))
+        if (most[known] == i).any()
+    ]
+    legend_above(ax, [*shown, *dots, *hatched], free=True)
+
+
+def _shares(words: xr.DataArray, names: list[str], x: str, y: str | None) -> tuple[list[Any], list[Any], Array]:
+    """Return the values of x and y, and the shares of phases, shape (phase, y, x), not-a-number where no run is."""
+    tables = []
+    for one in names:
+        share = (words == one).astype(np.float64).where(words != "")
+        if y is None and RUN in words.dims:
+            share = share.assign_coords(_row=(RUN, np.zeros(words.sizes[RUN], np.int64)))
+        elif y is None:
+            share = share.assign_coords(_row=0).expand_dims("_row")
+        tables.append(_table(share, x, y or "_row"))
+    across, up, _ = tables[0]
+    return across, up, np.stack([table for _, _, table in tables])
+
+
+def _between(colour: Any, ground: Any, strength: float) -> str:
+    """Return a colour mixed with the ground: of strength 1 it stays, of strength 0 it is the ground."""
+    red, green, blue = strength * np.array(to_rgb(colour)) + (1.0 - strength) * np.array(to_rgb(ground))
+    return to_hex((red, green, blue))
+
+
+def _dot(ax: Axes, at_x: Array, at_y: Array, marked: NDArray[np.bool_], text: str) -> list[Line2D]:
+    """Put dots into cells, legible on all colours; return what stands for them in a legend."""
+    if not marked.any():
+        return []
+    box = ax.get_window_extent()
+    cell = min(box.width / marked.shape[1], box.height / marked.shape[0]) * 72.0 / ax.figure.dpi
+    size = float(np.clip(0.2 * cell, 1.5, 5.0))
+    row, column = np.nonzero(marked)
+    style: dict[str, Any] = {
+        "marker": "o", "linestyle": "none", "markerfacecolor": ax.get_facecolor(),
+        "markeredgecolor": mpl.rcParams["text.color"],
+    }  # fmt: skip
+    ax.plot(at_x[column], at_y[row], markersize=size, markeredgewidth=0.16 * size, zorder=3, **style)
+    return [Line2D([], [], markersize=5.0, markeredgewidth=0.8, label=text, **style)]

@@ -10,6 +10,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm, Normalize, to_hex
+from numpy.typing import NDArray
 
 from simengine.analysis.contents import (
     NULL_MEAN,
@@ -59,6 +60,10 @@ ENDED = ("held", "left_out")
 MOST_NAMED = 8
 """Lines that are named one by one; more are read off a colour bar."""
 TRANSLUCENT = 0.22
+COINCIDING = 0.005
+"""Share of the span of all lines within which one line covers another."""
+PERIOD = 20.0
+"""Length of a dash and its gap, in widths of the line."""
 
 
 def time_series(
@@ -76,7 +81,8 @@ def time_series(
     """Draw observables along time.
 
     Of one run: the values, with the error and the null that the file has beside them. Of a sweep: the mean over
-    replicates, with a band; where fewer than half of the runs have values, the line is dotted.
+    replicates, with a band; where fewer than half of the runs have values, the line is dotted. Where lines coincide,
+    their colours alternate. What has no value at any time has neither a line nor a name.
 
     Parameters
     ----------
@@ -144,16 +150,23 @@ def time_series(
         tints = colours_for(values, ax) if by else _cycle(len(groups))
     if len(groups) > MOST_NAMED and band != "runs":
         band = None
+    found = [mean_and_half_width(_matrix(runs), level) for _, _, runs in groups]
+    few = [one[2] < 0.5 * len(_matrix(runs)) for one, (_, _, runs) in zip(found, groups, strict=True)]
+    covers = _covers([np.where(rest, np.nan, one[0]) for one, rest in zip(found, few, strict=True)])
     ends = []
     texts = [value_text(value) for _, value, _ in groups] if by else short_names(shown)
-    for (one, _, runs), tint, text in zip(groups, tints, texts, strict=True):
-        height = _draw(ax, runs, tint, band, level, text, _own_error(held, one, over) if by is None else None)
-        ends.append(End(text, height, tint))
+    for i, ((one, _, runs), tint, text) in enumerate(zip(groups, tints, texts, strict=True)):
+        error = _own_error(held, one, over) if by is None else None
+        mean, half, _ = found[i]
+        _draw_band(ax, runs, mean, half, tint, band, level, error)
+        height = _draw_line(ax, runs, mean, few[i], tint, text, covers[i])
+        if height is not None:
+            ends.append(End(text, height, tint))
     if band == "interval":
         _keep_near(ax, [runs for _, _, runs in groups])
     if null and len(groups) == 1:
         ends = _draw_null(ax, held, str(shown[0].name), over, level)
-    _say(ax, held, shown, by, ends, scale)
+    _say(ax, held, shown, by, ends, scale, len(groups) > 1)
     return ax
 
 
@@ -250,12 +263,29 @@ def _own_error(held: xr.Dataset, one: xr.DataArray, over: str) -> Array | None:
     return None if error is None or set(error.dims) != {TIME} else np.asarray(error.values, np.float64)
 
 
-def _draw(
-    ax: Axes, runs: xr.DataArray, tint: str, band: Band | None, level: float, text: str, error: Array | None
-) -> float:
-    """Draw one line and what lies around it; return where it ends."""
+def _covers(lines: Sequence[Array]) -> list[NDArray[np.int64]]:
+    """Return for each line, at each time, how many earlier lines it covers; nought for more lines than are named."""
+    known = np.concatenate([one[np.isfinite(one)] for one in lines])
+    near = COINCIDING * float(np.ptp(known)) if known.size else 0.0
+    found = [np.zeros(one.shape, np.int64) for one in lines]
+    if len(lines) <= MOST_NAMED:
+        for i, one in enumerate(lines):
+            for other in lines[:i]:
+                found[i] += np.abs(one - other) <= near
+    return found
+
+
+def _draw_band(
+    ax: Axes,
+    runs: xr.DataArray,
+    mean: Array,
+    half: Array,
+    tint: str,
+    band: Band | None,
+    level: float,
+    error: Array | None,
+) -> None:
     values, times = _matrix(runs), np.asarray(runs[TIME].values, np.float64)
-    mean, half, number = mean_and_half_width(values, level)
     if len(values) == 1 and error is not None and band == "interval":
         half = normal_width(level) * error
     if band == "interval" and np.isfinite(half).any():
@@ -265,16 +295,49 @@ def _draw(
         ax.fill_between(times, low, high, color=tint, alpha=TRANSLUCENT, linewidth=0)
     elif band == "runs" and len(values) > 1:
         ax.plot(times, values.T, color=tint, linewidth=0.7, alpha=max(min(8.0 / len(values), 0.5), 0.08))
-    few = number < 0.5 * len(values)
-    # One record alone is a point, which a line does not show.
-    ax.plot(
-        times, np.where(few, np.nan, mean), color=tint, label=text, marker="o" if len(times) == 1 else None, zorder=3
-    )
+
+
+def _draw_line(
+    ax: Axes, runs: xr.DataArray, mean: Array, few: NDArray[np.bool_], tint: str, text: str, covers: NDArray[np.int64]
+) -> float | None:
+    """Draw one line, in dashes where it covers others; return where it ends, None where it has no value."""
+    known = mean[np.isfinite(mean)]
+    if not known.size:
+        return None
+    times = np.asarray(runs[TIME].values, np.float64)
+    line, above, dashes = np.where(few, np.nan, mean), _inner(covers > 0), _dashes(int(covers.max(initial=0)))
+    alone = np.isfinite(np.where(above, np.nan, line))
+    style: dict[str, Any] = {"color": tint, "zorder": 3}
+    if above.any() and not (alone[1:] & alone[:-1]).any():
+        ax.plot(times, line, label=text, linestyle=dashes, **style)
+    else:
+        # One record alone is a point, which a line does not show.
+        ax.plot(times, np.where(above, np.nan, line), label=text, marker="o" if len(times) == 1 else None, **style)
+        if above.any():
+            ax.plot(times, np.where(_with_neighbours(above), line, np.nan), linestyle=dashes, **style)
     if few.any():
         rest = few | np.append(few[1:], False)
-        ax.plot(times, np.where(rest, mean, np.nan), color=tint, linestyle=":", zorder=3)
-    known = mean[np.isfinite(mean)]
-    return float(known[-1]) if known.size else 0.0
+        ax.plot(times, np.where(rest, mean, np.nan), linestyle=":", **style)
+    return float(known[-1])
+
+
+def _inner(marked: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the places that are marked and whose neighbours are, too."""
+    if len(marked) < 2:
+        return np.zeros_like(marked)
+    both: NDArray[np.bool_] = np.append(marked[1:], True) & np.append(True, marked[:-1])
+    return marked & both
+
+
+def _with_neighbours(marked: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    either: NDArray[np.bool_] = np.append(marked[1:], False) | np.append(False, marked[:-1])
+    return marked | either
+
+
+def _dashes(covered: int) -> Any:
+    """Return dashes of half the period, of a quarter for a line above two, and so on: all lines below are seen."""
+    dash = PERIOD / 2.0**covered
+    return (0.0, (dash, PERIOD - dash))
 
 
 def _draw_null(ax: Axes, held: xr.Dataset, name: str, over: str, level: float) -> list[End]:
@@ -292,7 +355,13 @@ def _draw_null(ax: Axes, held: xr.Dataset, name: str, over: str, level: float) -
 
 
 def _say(
-    ax: Axes, held: xr.Dataset, shown: list[xr.DataArray], by: str | None, ends: list[End], scale: Normalize | None
+    ax: Axes,
+    held: xr.Dataset,
+    shown: list[xr.DataArray],
+    by: str | None,
+    ends: list[End],
+    scale: Normalize | None,
+    many: bool,
 ) -> None:
     label_time(ax, held)
     times = np.asarray(shown[0][TIME].values, np.float64)
@@ -310,5 +379,5 @@ def _say(
         bar = ax.figure.colorbar(ScalarMappable(scale, legible(ax)), ax=ax, pad=0.02)
         bar.outline.set_visible(False)
         bar.set_label(wrapped(parameter_label(held, by), room_for_letters(ax, "y")))
-    elif len(ends) > 1 or len(ax.get_legend_handles_labels()[0]) > 1:
+    elif many or len(ax.get_legend_handles_labels()[0]) > 1:
         name_lines(ax, ends, name_of(by) if by else "")

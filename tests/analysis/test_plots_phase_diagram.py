@@ -101,6 +101,15 @@ def test_one_parameter_gives_a_line_with_its_interval() -> None:
     assert ax.get_ylabel() == "Order parameter"
 
 
+def test_swept_values_without_any_value_are_marked_at_the_foot_of_a_line() -> None:
+    ax = plots.phase_diagram(sweep().isel(n_agents=0, drop=True), "order")
+    crosses = ax.get_lines()[-1]
+    assert crosses.get_xdata().tolist() == [0.3]
+    assert ax.get_xlim()[1] > 0.3
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["no value"]
+    assert plots.phase_diagram(sweep().isel(n_agents=1, drop=True), "order").get_legend() is None
+
+
 def test_values_of_both_signs_have_colours_with_a_middle_at_nought() -> None:
     data = sweep()
     data["order"] = data.order.fillna(0.0) - 0.8
@@ -128,9 +137,49 @@ def test_phases_are_the_most_frequent_labels_in_colours_with_a_legend() -> None:
     assert words[int(drawn[2, 2])] == "wild"
     assert bool(np.ma.getmaskarray(drawn)[0, 2])
     legend = ax.get_legend()
-    assert [text.get_text() for text in legend.get_texts()] == ["ordered", "wild", "no finished run"]
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "ordered",
+        "wild",
+        "replicates differ",
+        "no finished run",
+    ]
     shown = [to_hex(one.get_facecolor()) for one in legend.get_patches()[:2]]
     assert shown == [to_hex(mesh_of(ax).cmap(i)) for i in range(2)]
+
+
+def test_cells_whose_replicates_differ_are_marked_and_have_no_colour_of_a_phase_without_a_majority() -> None:
+    words = [
+        [["mill"] * 3, ["mill", "mill", "torus"]],
+        [["mill", "none", "torus"], ["none", "mill", ""]],
+        [["torus"] * 3, ["", "", ""]],
+    ]
+    labels = xr.DataArray(
+        words, {"noise": [0.1, 0.2, 0.3], "n_agents": [10, 20]}, dims=("noise", "n_agents", "replicate")
+    )
+    ax = plots.phase_diagram(labels.to_dataset(name="phase"), labels=labels)
+    mesh, legend = mesh_of(ax), ax.get_legend()
+    said = [text.get_text() for text in legend.get_texts()]
+    assert said == ["mill", "torus", "undecided", "replicates differ", "no finished run"]
+    tint = dict(zip(said[:3], [to_hex(one.get_facecolor()) for one in legend.get_patches()[:3]], strict=True))
+    drawn = np.ma.filled(mesh.get_array(), -1).reshape(2, 3)
+    shown = [[to_hex(mesh.cmap(mesh.norm(cell))) for cell in row] for row in drawn]
+    assert shown[0] == [tint["mill"], tint["undecided"], tint["torus"]]
+    assert shown[1][:2] == [tint["mill"], tint["undecided"]]
+    assert len(set(tint.values())) == 3
+    assert drawn[1, 2] == -1
+    dots = ax.get_lines()[0]
+    assert list(zip(dots.get_xdata(), dots.get_ydata(), strict=True)) == [(0.2, 10), (0.1, 20), (0.2, 20)]
+
+
+def test_runs_that_differ_in_a_parameter_that_is_not_shown_are_not_called_replicates() -> None:
+    labels = xr.DataArray([["mill", "mill"], ["mill", "torus"]], {"noise": [0.1, 0.2], "n_agents": [10, 20]})
+    ax = plots.phase_diagram(
+        xr.concat([labels, labels], xr.DataArray([1, 2], dims="speed", name="speed")).to_dataset(name="phase"),
+        labels=xr.concat([labels, labels.T.copy(data=labels.values[::-1].T)], "speed").assign_coords(speed=[1, 2]),
+        x="noise",
+        y="n_agents",
+    )
+    assert "runs differ" in [text.get_text() for text in ax.get_legend().get_texts()]
 
 
 def test_phases_over_one_parameter_are_a_strip_and_may_be_flags() -> None:

@@ -105,6 +105,27 @@ def test_more_values_than_can_be_named_have_a_colour_bar() -> None:
     assert plots.time_series(factors, "order", by="noise").figure.axes[1].get_yscale() == "log"
 
 
+def test_values_whose_runs_all_failed_have_neither_a_line_nor_a_name() -> None:
+    ax = plots.time_series(sweep().isel(n_agents=[0]), "order", by="noise")
+    assert len(ax.get_lines()) == 2
+    assert [text.get_text() for text in ax.texts] == ["0.1", "0.2", "noise"]
+    ax = plots.time_series(sweep().isel(n_agents=[0], noise=[1, 2]), "order", by="noise")
+    assert [text.get_text() for text in ax.texts] == ["0.2", "noise"]
+
+
+def test_where_a_line_covers_another_it_is_drawn_in_dashes() -> None:
+    data = one_run()
+    data["larger"] = np.maximum(data.rising, data.falling).assign_attrs(data.rising.attrs)
+    falling, solid, dashed = plots.time_series(data, ["falling", "larger"]).get_lines()
+    assert [falling.get_linestyle(), solid.get_linestyle(), dashed.get_linestyle()] == ["-", "-", "--"]
+    larger = data.larger.values
+    np.testing.assert_allclose(dashed.get_ydata(), np.where(np.arange(21) <= 10, larger, np.nan))
+    np.testing.assert_allclose(solid.get_ydata(), np.where(np.arange(21) >= 10, larger, np.nan))
+    lines = plots.time_series(data.assign(same=data.rising, again=data.rising), ["rising", "same", "again"]).get_lines()
+    assert [one.get_linestyle() for one in lines] == ["-", "--", "--"]
+    assert len({str(one._unscaled_dash_pattern) for one in lines}) == 3
+
+
 def test_where_few_runs_are_left_the_line_is_dotted() -> None:
     data = sweep().isel(noise=0, n_agents=0)
     values = data.order.values.copy()
