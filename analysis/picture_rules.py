@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from functools import cache, partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ MOST_MOMENTS, TRAIL, MOST_TRAILED = 120, 6, 300
 MOST_OF_A_KIND, MOST_COURSES, MOST_DIAGRAMS, MOST_PANELS = 4, 3, 3, 2
 FEW_VALUES = 8
 LONGEST_NAME, SHORT_NAME = 48, 30
+MOST_VALUES, ROUNDING = 1_000_000, 1e-9
 SOLID = (5.8, 5.4)
 OF_LANGUAGE = "language_"
 
@@ -87,9 +89,10 @@ def schools(data: xr.Dataset) -> Iterator[Picture]:
 
     # In a crowd paths hide everybody.
     trail = TRAIL if _is_close(data) and one.shape[1] <= MOST_TRAILED else 0
+    has_headings = "heading" in contents.snapshots(data)
     yield Picture(
         "school", "Where the agents are",
-        "Positions and headings at the last snapshot"
+        f"Positions{' and headings' if has_headings else ''} of the agents at the last snapshot"
         + (", with the paths that led there." if trail and kept > 1 else "."),
         lambda ax: plots.school(read(), trail=min(trail, kept - 1), ax=ax),
         solid=one.shape[2] == 3, many_marks=True, size=SOLID, left_out=_missing(data, "position", MOST_FISH),
@@ -130,7 +133,7 @@ def opinions(data: xr.Dataset) -> Iterator[Picture]:
 
 def _called(data: xr.Dataset, name: str) -> str:
     """Return what a variable is called in a few words, as the beginning of a sentence."""
-    text = re.split(r":| \(", str(data[name].attrs.get("long_name") or ""), maxsplit=1)[0].strip()
+    text = re.split(r"[:,]| \(", str(data[name].attrs.get("long_name") or ""), maxsplit=1)[0].strip()
     text = text if text and len(text) <= LONGEST_NAME else name.replace("_", " ")
     return text[:1].upper() + text[1:]
 
@@ -151,16 +154,58 @@ def diagrams(data: xr.Dataset) -> Iterator[Picture]:
         return
     two = len(names) > 1
     over = " and ".join(_in_short(data, name) for name in names[:2])
-    how = "Means over replicates at the last record" + (
-        ", and over all other swept parameters" if len(names) > 2 else ""
-    )
+    how = f"Means over {_pooled(data, names[2:])} at the last record"
     of_a_list = contents.RUN in data["status"].dims
     rest = "." if two and of_a_list else "; hatched cells have no finished run." if two else ", with the 95 % interval."
-    for name in scalars(data)[:MOST_DIAGRAMS]:
+    for name in islice(_telling(data), MOST_DIAGRAMS):
         yield Picture(
             f"diagram-{_word(name)}", f"{_called(data, name)} over {over}", how + rest + _meaning(data, name),
             partial(_diagram, data, name),
         )  # fmt: skip
+
+
+def _pooled(data: xr.Dataset, parameters: list[str]) -> str:
+    """Return what means are over, in words: swept parameters that a picture does not tell apart, and replicates."""
+    one = data.get(contents.REPLICATE)
+    several_replicates = not parameters or (one is not None and len(np.unique(one.values)) > 1)
+    listed = [_in_short(data, name) for name in parameters] + ["replicates"] * several_replicates
+    return listed[0] if len(listed) == 1 else f"{', '.join(listed[:-1])} and {listed[-1]}"
+
+
+def _telling(data: xr.Dataset) -> Iterator[str]:
+    """Return the observables of a sweep that change along time in some run; all of them where none does."""
+    names = scalars(data)
+    found = False
+    for name in names:
+        if _changes(data, name):
+            found = True
+            yield name
+    if not found:
+        yield from names
+
+
+def _changes(data: xr.Dataset, name: str) -> bool:
+    """Whether an observable changes along time in some run, beyond rounding; reads no further than the first that does.
+
+    What is never compared, as with one record, counts as changing.
+    """
+    if data.sizes[contents.TIME] < 2:
+        return True
+    first = str(data["status"].dims[0]) if data["status"].ndim else None
+    laid = data[name].transpose(*([first] if first in data[name].dims else []), ..., contents.TIME)
+    length = max(1, MOST_VALUES * laid.sizes[laid.dims[0]] // max(1, laid.size)) if laid.ndim > 1 else 1
+    compared = False
+    for start in range(0, laid.sizes[laid.dims[0]] if laid.ndim > 1 else 1, length):
+        part = laid.isel({laid.dims[0]: slice(start, start + length)}) if laid.ndim > 1 else laid
+        values = np.asarray(part.values, np.float64).reshape(-1, laid.shape[-1])
+        values = values[np.isfinite(values).sum(axis=1) > 1]
+        if not len(values):
+            continue
+        compared = True
+        low, high = np.nanmin(values, axis=1), np.nanmax(values, axis=1)
+        if (high - low > ROUNDING * np.maximum(np.abs(low), np.abs(high))).any():
+            return True
+    return not compared
 
 
 def _in_short(data: xr.Dataset, name: str) -> str:
@@ -202,14 +247,11 @@ def courses(data: xr.Dataset) -> Iterator[Picture]:
 def _courses_of_runs(data: xr.Dataset) -> Iterator[Picture]:
     if data.sizes[contents.TIME] < 3:
         return
-    by = next(iter(several(data)), None)
-    how = (
-        f"Means over {'runs' if by else 'replicates'} with their 95 % intervals"
-        if data["status"].size > 1
-        else "One run"
-    )
+    swept = several(data)
+    by, pooled = next(iter(swept), None), _pooled(data, swept[1:])
+    how = f"Means over {pooled} with their 95 % intervals" if data["status"].size > 1 else "One run"
     lines = f", a line for each value of {by}" if by else ""
-    for name in scalars(data)[: MOST_COURSES - 1]:
+    for name in islice(_telling(data), MOST_COURSES - 1):
         yield Picture(
             f"course-{_word(name)}", f"{_called(data, name)} along time", f"{how}{lines}.{_meaning(data, name)}",
             partial(_course, data, [name]),

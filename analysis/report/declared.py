@@ -124,17 +124,26 @@ def description(of_class: str, of_module: str) -> tuple[str, ...]:
 
 
 def _beginning(paragraphs: list[str]) -> tuple[str, ...]:
-    """Return the first two paragraphs of prose, and the lists that they lead to."""
+    """Return the first two paragraphs of prose, and the lists, formulas and tables that they lead to."""
     found: list[str] = []
     for text in paragraphs:
         is_prose = _is_prose(text)
         if is_prose and sum(map(_is_prose, found)) == MOST_PARAGRAPHS:
             break
-        if is_prose or (found and is_list(text) and not found[-1].rstrip().endswith(".")):
+        if is_prose or (found and _belongs(text, found[-1].rstrip())):
             found.append(text)
         elif found:
             break
+    if found and _is_prose(found[-1]) and found[-1].rstrip().endswith(":"):
+        found[-1] = f"{found[-1].rstrip().rstrip(':').rstrip()}."
     return tuple(found)
+
+
+def _belongs(text: str, before: str) -> bool:
+    """Whether a list, formula or table is what the paragraph before it leads to."""
+    if is_set_apart(text):
+        return before.endswith(":") or is_set_apart(before)
+    return is_list(text) and not before.endswith(".")
 
 
 def _paragraphs(text: str) -> list[str]:
@@ -146,7 +155,12 @@ def is_list(text: str) -> bool:
     return bool(LIST_ITEM.match(text))
 
 
+def is_set_apart(text: str) -> bool:
+    """Whether a paragraph of a docstring is a formula, an example or a table, whose lines stay as they are."""
+    return text.startswith((" ", "|", "==", "--", "+-")) and not is_list(text.lstrip())
+
+
 def _is_prose(text: str) -> bool:
     """Whether a paragraph reads as a sentence: no list, formula, table or section of a docstring."""
     underlined = any(re.fullmatch(r"[-=~ ]{3,}", line.strip()) for line in text.splitlines())
-    return not (underlined or is_list(text) or text.startswith((" ", "|", ".. ")))
+    return not (underlined or is_list(text) or is_set_apart(text) or text.startswith((" ", ".. ")))

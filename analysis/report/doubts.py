@@ -23,7 +23,7 @@ FEW_RECORDS = 20
 """With fewer records nothing can be said about a stationary part."""
 
 LOW_COVERAGE = 0.5
-LISTED = 5
+LISTED, NAMED = 5, 3
 COUNTS = ("asked", "fallbacks", "refused")
 
 Weight = Literal["wrong", "mind", "note"]
@@ -221,11 +221,18 @@ def _too_few(data: xr.Dataset, attributes: Mapping[str, Any]) -> Iterator[Doubt]
 
 def _unsteady(unsteady: Mapping[str, str], is_sweep: bool) -> Iterator[Doubt]:
     if unsteady:
-        where = "in some of the runs " if is_sweep else ""
+        where = "in most runs of a point " if is_sweep else ""
+        advice = (
+            "Their last records are those of a moment on the way, and no steady values: sweep with more --steps, or "
+            'read the courses; ds.sim.burn_in("' + next(iter(unsteady)) + '") tells which runs settle.'
+            if is_sweep
+            else "A mean over time has no meaning there, and is left out; let it go on (more --steps), or look at the "
+            "course itself."
+        )
+        first = f" ({', '.join(list(unsteady)[:NAMED])}{' …' if len(unsteady) > NAMED else ''})" if is_sweep else ""
         yield Doubt(
-            f"{wording.counted(len(unsteady), 'observable')} did not settle {where}within what was recorded.",
-            "A mean over time has no meaning there, and is left out; let it go on (more --steps), or look at the "
-            "course itself.",
+            f"{wording.counted(len(unsteady), 'observable')}{first} did not settle {where}within what was recorded.",
+            advice,
             "mind",
             tuple(f"{name}: {reason}" if reason else name for name, reason in unsteady.items()),
         )

@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 from simengine.analysis import contents
 from simengine.analysis.report import wording
 from simengine.analysis.statistics.intervals import batch_means, student
-from simengine.analysis.statistics.stationarity import TOO_FEW, stationarity
+from simengine.analysis.statistics.stationarity import FEWEST, TOO_FEW, stationarity
 
 Array = NDArray[np.float64]
 
 LEVEL = 0.95
 MOST_POINTS, MOST_COLUMNS = 200, 12
-MOST_RUNS_LOOKED_AT = 40
+MOST_SERIES, FEWEST_OF_A_POINT = 20_000, 3
+"""Series of a sweep that are asked whether they settle, of all observables together, which takes some seconds."""
+
 MOST_VALUES = 4_000_000
 """Values of an observable that are in memory at once."""
 
@@ -329,7 +331,7 @@ def _of_a_sweep(data: xr.Dataset) -> Tables:
         rows.append(
             Row(name, label_of(data, name), _unit(data, name), _cells(data, name, finals[name], runs, z, several))
         )
-    unsteady = _unsteady(data, names)
+    unsteady = _unsteady(data, names, runs)
     what = (
         "the lowest and the highest mean of a point, and where; the mean of all runs; half of a typical 95 % interval"
     )
@@ -394,23 +396,76 @@ def _middle(values: Array) -> str:
     return wording.number(np.median(known)) if len(known) else wording.NOTHING
 
 
-def _unsteady(data: xr.Dataset, names: Sequence[str]) -> dict[str, str]:
-    """Return the observables that settle in less than half of the runs looked at, and in how many they do not."""
-    dims = _dims_of_runs(data)
-    total = data["status"].size
-    places = np.unique(np.linspace(0, total - 1, min(total, MOST_RUNS_LOOKED_AT)).astype(int))
-    at = np.unravel_index(places, [data.sizes[dim] for dim in dims])
-    pick = {dim: xr.DataArray(index, dims="looked_at") for dim, index in zip(dims, at, strict=True)}
+def _unsteady(data: xr.Dataset, names: Sequence[str], runs: Runs) -> dict[str, str]:
+    """Return the observables that do not settle in most runs of some point, at how many, and where it is worst.
+
+    Runs that ended by themselves, as in a state that nothing leaves, and those of fewer than 20 records are not judged.
+    Where no point has two runs, all are judged together.
+    """
+    along = [name for name in names if contents.TIME in data[name].dims]
+    if not along or data.sizes[contents.TIME] < FEWEST:
+        return {}
+    places = np.where(_ended_by_itself(data)[runs.places], -1, runs.places)
+    looked_at, sampled = _few_of_each_point(places, max(1, MOST_SERIES // len(along)))
+    together = runs.places.shape[1] < 2
+    if together:
+        looked_at = looked_at.reshape(1, -1)
     found = {}
-    for name in names:
-        if contents.TIME not in data[name].dims or data.sizes[contents.TIME] < 2:
+    for name in along:
+        wanted = np.unique(looked_at[looked_at >= 0])
+        reasons = dict(zip(wanted.tolist(), _judged_runs(data, name, wanted), strict=True))
+        known = [[reasons[one] for one in row if one >= 0 and reasons[one] != TOO_FEW] for row in looked_at.tolist()]
+        refused = np.array([sum(bool(reason) for reason in row) for row in known])
+        judged = np.array([len(row) for row in known])
+        bad = (refused > judged / 2) & (refused >= 2)
+        if not bad.any():
             continue
-        values = np.asarray(data[name].isel(pick).transpose("looked_at", contents.TIME).values, np.float64)
-        results = [stationarity(series) for series in values if np.isfinite(series).any()]
-        restless = sum(not one.holds and one.reason != TOO_FEW for one in results)
-        judged = sum(one.reason != TOO_FEW for one in results)
-        if judged and restless > judged / 2:
-            found[name] = f"in {restless} of {judged} runs looked at"
+        worst = int(np.argmax(np.where(bad, refused / np.maximum(judged, 1), -1.0)))
+        count = f"{refused[worst]} of {wording.counted(int(judged[worst]), 'run')} did not"
+        why = max((reason for reason in known[worst] if reason), key=known[worst].count)
+        if together:
+            found[name] = f"{count}, one run at each point ({why})"
+        else:
+            points = int((looked_at >= 0).any(axis=1).sum())
+            where = f"worst at {_where(runs, worst)}: {count}" if len(bad) > 1 else count
+            found[name] = f"at {bad.sum():,} of {wording.counted(points, 'point')}, {where} ({why})"
+        found[name] += sampled
+    return found
+
+
+def _ended_by_itself(data: xr.Dataset) -> NDArray[np.bool_]:
+    """Return which runs came to an end before their last step, shape (runs,)."""
+    steps = contents.attributes_of(data).get("steps")
+    name = "run_stopped_at" if "run_stopped_at" in data.variables else "stopped_at"
+    dims = _dims_of_runs(data)
+    if not isinstance(steps, int) or name not in data.variables or set(data[name].dims) != {*dims}:
+        return np.zeros(data["status"].size, bool)
+    return np.asarray(data[name].transpose(*dims).values < steps).reshape(-1)
+
+
+def _few_of_each_point(places: NDArray[np.int64], most: int) -> tuple[NDArray[np.int64], str]:
+    """Return at most so many runs, -1 for none, the same number of each point, and what that leaves out."""
+    if (places >= 0).sum() <= most:
+        return places, ""
+    points, replicates = places.shape
+    each = min(replicates, max(most // points, FEWEST_OF_A_POINT))
+    kept = np.sort(-places, axis=1)[:, :each] * -1
+    chosen = np.unique(np.linspace(0, points - 1, min(points, max(1, most // each))).astype(int))
+    few = np.full_like(kept, -1)
+    few[chosen] = kept[chosen]
+    what = f"{each} runs of each" if each < replicates else "all runs"
+    where = f" of {len(chosen):,} of the points" if len(chosen) < points else " point" if each < replicates else ""
+    return few, f"; looked at were {what}{where}"
+
+
+def _judged_runs(data: xr.Dataset, name: str, wanted: NDArray[np.int64]) -> list[str]:
+    """Return of each of the runs, in order, why it is not stationary; empty for those that are."""
+    found: list[str] = []
+    start = 0
+    for block in _blocks(data[name].transpose(*_dims_of_runs(data), contents.TIME)):
+        mine = wanted[(wanted >= start) & (wanted < start + len(block))] - start
+        found += ["" if one.holds else one.reason for one in map(stationarity, block[mine])]
+        start += len(block)
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -16,11 +17,11 @@ from markupsafe import Markup, escape
 import simengine
 from simengine.analysis import contents, pictures
 from simengine.analysis.report import observed, sections, wording
-from simengine.analysis.report.declared import LIST_ITEM, Declared, declared, is_list
+from simengine.analysis.report.declared import LIST_ITEM, Declared, declared, is_list, is_set_apart
 from simengine.analysis.report.doubts import Doubt, doubts
 from simengine.analysis.report.recipe_text import Command, commands
 from simengine.analysis.report.rendering import Shown, for_figures, reason, shown
-from simengine.errors import InputError, StoreError
+from simengine.errors import InputError, StoreError, nearest_file
 from simengine.runs.arguments import shown_path
 from simengine.scenario.parameters import shown as as_given
 from simengine.store.files import PARTS_SUFFIX, parts_of, write_bytes
@@ -75,21 +76,31 @@ class Page:
 
     @property
     def doubts_in_words(self) -> str:
-        """How many doubts there are."""
+        """How many doubts there are, and how many notes, which doubt nothing."""
+        graver, notes = self._doubts_and_notes
+        said = [wording.counted(graver, "doubt") if graver else "No doubts"]
+        return ", ".join([*said, wording.counted(notes, "note")] if notes else said)
+
+    @property
+    def doubts_heading(self) -> str:
+        """What the part of the doubts is called."""
+        return "Doubts and notes" if self._doubts_and_notes[1] else "Doubts"
+
+    @property
+    def _doubts_and_notes(self) -> tuple[int, int]:
         graver = sum(doubt.weight != "note" for doubt in self.doubts)
-        if not graver:
-            return f"No grave doubts, {wording.counted(len(self.doubts), 'note')}"
-        return f"{wording.counted(graver, 'doubt')} to be minded"
+        return graver, len(self.doubts) - graver
 
     @property
     def contents(self) -> list[tuple[str, str]]:
         """The anchors and headings of the parts that there are."""
+        graver, notes = self._doubts_and_notes
         parts: list[tuple[str, str, Any]] = [
             ("scenario", "The scenario", self.description or self.references),
             ("pictures", "Pictures", self.pictures),
             ("observables", "Observables", self.observables),
             ("diagnostics", "Diagnostics", self.diagnostics),
-            ("doubts", f"Doubts ({len(self.doubts)})", True),
+            ("doubts", f"Doubts ({graver})" + (f", notes ({notes})" if notes else ""), True),
             ("parameters", "Parameters", self.parameters),
             ("interventions", "Interventions", self.interventions),
             ("policies", "Policies", self.policies),
@@ -231,9 +242,12 @@ def linked(text: str) -> Markup:
 
 
 def _block(paragraph: str) -> tuple[str, tuple[str, ...]]:
-    """Return a paragraph of a docstring as ``p``, ``ol`` or ``ul`` with its texts."""
+    """Return a paragraph of a docstring as ``p``, ``pre``, ``ol`` or ``ul`` with its texts."""
+    if is_set_apart(paragraph):
+        return "pre", (textwrap.dedent(paragraph).strip("\n"),)
     if not is_list(paragraph):
-        return "p", (" ".join(paragraph.split()),)
+        text = " ".join(paragraph.split())
+        return "p", (f"{text.removesuffix('::').rstrip()}:" if text.endswith("::") else text,)
     items: list[str] = []
     for line in paragraph.splitlines():
         item = LIST_ITEM.match(line)
@@ -277,7 +291,7 @@ def _source(path: Any) -> Path:
     found = Path(path)
     try:
         if not (found.exists() or parts_of(found).is_dir()):
-            raise InputError(f"there is no run file or sweep {shown_path(found)}")
+            raise InputError(f"there is no run file or sweep {shown_path(found)}{nearest_file(found)}")
     except (OSError, ValueError) as error:
         if isinstance(error, InputError):
             raise

@@ -8,6 +8,7 @@ import shlex
 from typing import Any
 
 NOTHING, MINUS, TIMES = "\u2013", "\u2212", "\u00d7"
+RAISED = str.maketrans("-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
 LONGEST = 400
 _FOLDERS = re.compile(r"(?<![\w:/.])(?:~|[A-Za-z]:)?(?:[/\\][^\s/\\:'\"<>|]+)+[/\\](?=[^\s/\\])")
 
@@ -22,7 +23,7 @@ def number(value: Any, digits: int = 4) -> str:
     text = f"{int(value)}" if value == int(value) and abs(value) < 1e6 else f"{value:.{digits}g}"
     mantissa, _, exponent = text.partition("e")
     if exponent:
-        text = f"{mantissa} {TIMES} 10^{int(exponent)}"
+        text = f"{mantissa} {TIMES} 10{str(int(exponent)).translate(RAISED)}"
     return text.replace("-", MINUS)
 
 

@@ -91,13 +91,35 @@ def test_numbers_of_the_living_are_shown_where_they_change() -> None:
     assert named(a_run(alive)[[*alive]]) == ["course-fish-alive"]
 
 
-def test_a_title_ends_before_a_bracket_or_a_colon() -> None:
-    for more in (" (at the start: seeds)", ": those of now"):
+def test_a_title_ends_before_a_bracket_a_colon_or_a_comma() -> None:
+    for more in (" (at the start: seeds)", ": those of now", ", which never change"):
         data = a_run()[["wealth"]]
         data["wealth"].attrs["long_name"] = f"what they own{more}"
         (picture,) = pictures_of(data)
         assert picture.title == "What they own along time"
         assert more in picture.caption
+
+
+def test_what_is_conserved_in_every_run_of_a_sweep_is_shown_only_where_there_is_nothing_else() -> None:
+    data = a_sweep()
+    # The first in the file, so that it is asked about before the others.
+    data = xr.Dataset({"total": data["order"] * 0 + data["a"]}).assign(data.data_vars)
+    assert "diagram-order" in named(data)
+    assert not {"diagram-total", "course-total"} & {*named(data)}
+    assert {"diagram-total", "course-total"} <= {*named(data.drop_vars(["order", "cascade_size"]))}
+
+
+def test_captions_of_sweeps_name_what_is_pooled() -> None:
+    captions = {one.name: one.caption for one in pictures_of(a_sweep())}
+    assert captions["course-order"].startswith("Means over b and replicates with their 95 % intervals, a line for")
+    captions = {one.name: one.caption for one in pictures_of(a_sweep(b=1))}
+    assert captions["course-order"].startswith("Means over replicates with")
+
+
+def test_headings_are_spoken_of_only_where_there_are_some() -> None:
+    bare = with_snapshots(axes=2).drop_vars("heading")
+    assert "heading" in pictures_of(with_snapshots())[0].caption
+    assert pictures_of(bare)[0].caption.startswith("Positions of the agents at the last snapshot")
 
 
 def test_crowds_have_no_trails() -> None:

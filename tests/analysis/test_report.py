@@ -279,6 +279,20 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
         report.write(path, tmp_path / "x.html")
 
 
+def test_doubts_and_notes_are_counted_alike_wherever_they_stand(tmp_path: Path) -> None:
+    tree = Tree(written(tmp_path, a_run(unfinished=1)))
+    header, contents = (
+        re.search(r"(\d) doubts?, (\d) notes?", tree.text),
+        re.search(r"Doubts \((\d)\), notes \((\d)\)", tree.text),
+    )
+    assert header is not None
+    assert contents is not None
+    assert header.groups() == contents.groups()
+    weights = [given["class"] for given in tree.all("li") if str(given.get("class")).startswith("doubt ")]
+    notes = weights.count("doubt note")
+    assert header.groups() == (str(len(weights) - notes), str(notes))
+
+
 def test_marked_code_and_lists_of_docstrings_are_shown_as_such() -> None:
     assert page.rich("a ``<b>`` and `c`") == "a <code>&lt;b&gt;</code> and <code>c</code>"
     assert page._block("1. first\n   goes on\n2. second") == ("ol", ("first goes on", "second"))
@@ -287,7 +301,7 @@ def test_marked_code_and_lists_of_docstrings_are_shown_as_such() -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.0, "0"), (3.0, "3"), (-0.123456, "\u22120.1235"), (1.5e-9, "1.5 \u00d7 10^-9".replace("-", "\u2212")),
+    [(0.0, "0"), (3.0, "3"), (-0.123456, "\u22120.1235"), (1.5e-9, "1.5 \u00d7 10\u207b\u2079"),
      (float("nan"), "\u2013"), (None, "\u2013")],
 )  # fmt: skip
 def test_numbers_are_short_and_have_true_minus_signs(value: float | None, text: str) -> None:

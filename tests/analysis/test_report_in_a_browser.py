@@ -35,6 +35,7 @@ addEventListener("load", () => {
     width: innerWidth,
     overflow: wide.scrollWidth - wide.clientWidth,
     anchors: [...document.querySelectorAll("nav a")].every(one => document.querySelector(one.getAttribute("href"))),
+    hidden: [...document.querySelectorAll(".scroll")].map(one => one.scrollWidth - one.clientWidth),
     cells: [...document.querySelectorAll("table")].every(one => one.querySelectorAll("th").length > 0),
   };
   document.body.innerHTML = "<output>" + JSON.stringify(found).replaceAll("<", "") + "</output>";
@@ -87,7 +88,7 @@ def looked_at(page: Path, width: int) -> dict[str, Any]:
 def test_all_images_are_there_and_nothing_is_asked_of_the_network(page: Path) -> None:
     found = looked_at(page, 1280)
     assert found["headings"][0] == "Town"
-    assert {"Pictures", "Observables", "Doubts", "Parameters", "Provenance"} <= {*found["headings"]}
+    assert {"Pictures", "Observables", "Doubts and notes", "Parameters", "Provenance"} <= {*found["headings"]}
     assert len(found["images"]) >= 3
     assert all(width > 100 and height > 100 and alt for width, height, alt in found["images"])
     assert found["requests"] == []
@@ -113,3 +114,25 @@ def test_the_page_and_its_pictures_are_light_or_dark_as_the_reader_wants(page: P
     other = np.array(PAGE_COLOUR[LIGHT if mode == DARK else DARK])
     assert np.mean(np.abs(pixels - other).max(axis=-1) <= 2) < 0.02
     assert np.mean(np.abs(pixels - expected).max(axis=-1) <= 2) > 0.7
+
+
+def test_the_table_of_a_sweep_over_two_parameters_needs_no_scroll_bar_on_a_screen_of_1200(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    dims = ("initial_wealth", "noise_of_headings", "replicate")
+    shape = (2, 2, 6)
+    data = xr.Dataset(
+        {
+            "order": ((*dims, "time"), rng.uniform(0, 1, (*shape, 2)), {"long_name": "length of the mean heading"}),
+            "order_null_mean": ((*dims, "time"), np.full((*shape, 2), 0.3)),
+            "order_null_sd": ((*dims, "time"), np.full((*shape, 2), 0.01)),
+            "status": (dims, np.zeros(shape, np.int8)),
+            "seed": (dims, np.zeros(shape, np.uint64)),
+        },
+        {"initial_wealth": [2, 10], "noise_of_headings": [0.125, 0.25], "replicate": np.arange(6), "time": [0.0, 9.0]},
+        encode_attributes({"scenario": "Town", "scenario_source": None, "replicates": 6, "steps": 9}),
+    )
+    data.to_netcdf(tmp_path / "town.nc")
+    page = report.write(tmp_path / "town.nc", tmp_path / "town.html", rules=[])
+    found = looked_at(page, 1200)
+    assert len(found["hidden"]) >= 3
+    assert max(found["hidden"]) == 0

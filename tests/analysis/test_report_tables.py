@@ -9,7 +9,7 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simengine.analysis.report import observed, sections
+from simengine.analysis.report import observed, page, sections
 from simengine.analysis.report.declared import declared, description
 from simengine.analysis.report.doubts import doubts
 from simengine.analysis.report.recipe_text import commands, exact, run_words, sweep_words
@@ -185,6 +185,66 @@ def test_few_replicates_and_series_that_do_not_settle_are_told() -> None:
     found = said(series(np.ones(50)), unsteady={"level": "drifts"})
     assert "1 observable did not settle" in found
     assert "level: drifts" in found
+
+
+def restless_sweep(replicates: int = 6, walks: int = 4) -> xr.Dataset:
+    """Series of 60 records that are constant, but for some random walks at the point a = 2, b = 2.5."""
+    data = a_grid(replicates=replicates, records=60)
+    data["level"][:] = 1.0
+    rng = np.random.default_rng(5)
+    data["level"][1, 2, :walks] = np.cumsum(rng.normal(size=(walks, 60)), axis=1)
+    return data
+
+
+@pytest.mark.parametrize("arrange", [xr.Dataset.copy, as_list, turned])
+def test_runs_of_one_point_that_do_not_settle_are_told_however_few_they_are_among_all(arrange: Any) -> None:
+    data = arrange(restless_sweep())
+    unsteady = observed.tables(data).unsteady
+    assert unsteady["level"].startswith("at 1 of 6 points, worst at ")
+    assert "4 of 6 runs" in unsteady["level"]
+    assert {"a 2", "b 2.5"} == {
+        *unsteady["level"].removeprefix("at 1 of 6 points, worst at ").split(":")[0].split(", ")
+    }
+    found = said(data, unsteady=unsteady)
+    assert "mind: 1 observable (level) did not settle in most runs of a point" in found
+    assert "more --steps" in found
+
+
+def test_half_of_the_runs_of_a_point_may_be_refused() -> None:
+    assert observed.tables(restless_sweep(walks=3)).unsteady == {}
+
+
+def test_runs_that_ended_by_themselves_are_not_asked_whether_they_settle() -> None:
+    data = restless_sweep()
+    stopped = np.full(data["status"].shape, 590)
+    stopped[1, 2, :4] = 300
+    assert observed.tables(data.assign(stopped_at=(data["status"].dims, stopped))).unsteady == {}
+
+
+def test_runs_alone_at_their_points_are_judged_together() -> None:
+    data = restless_sweep().isel(replicate=[0])
+    data["level"][:] = np.linspace(0.0, 1.0, 60)
+    assert observed.tables(data).unsteady["level"].startswith("6 of 6 runs did not, one run at each point (")
+
+
+def test_of_a_large_sweep_some_runs_of_each_point_are_looked_at_and_that_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = restless_sweep(replicates=20, walks=20)
+    monkeypatch.setattr(observed, "MOST_SERIES", 40)
+    assert "6 of 6 runs" in observed.tables(data).unsteady["level"]
+    assert "looked at were 6 runs of each point" in observed.tables(data).unsteady["level"]
+
+
+def test_formulas_of_a_description_are_kept_with_the_sentence_that_leads_to_them() -> None:
+    found = description("First.\n\nIt is geometric:\n\n    P(w) = q**w\n    q = 1\n\nMore.\n\nLast.", "")
+    assert found == ("It is geometric:", "    P(w) = q**w\n    q = 1", "More.")
+    assert page._block(found[1]) == ("pre", ("P(w) = q**w\nq = 1",))
+    assert page._block("As follows::") == ("p", ("As follows:",))
+
+
+def test_a_description_does_not_end_with_a_colon() -> None:
+    assert description("First.\n\nIt has:\n\n.. note:: x", "") == ("It has.",)
 
 
 def test_flags_are_explained_and_counted() -> None:
