@@ -24,7 +24,6 @@ from simengine.analysis.contents import PARAMETER
 from simengine.analysis.watching.calls import Calls, WatchedCalls
 from simengine.analysis.watching.records import Answers, Recorded, Records, read_values, recorded_in, recorded_of
 from simengine.analysis.watching.series import Series
-from simengine.analysis.watching.writers import is_written
 from simengine.errors import StoreError
 from simengine.policies.reports import record_of
 from simengine.store.attributes import decode_attributes
@@ -32,6 +31,7 @@ from simengine.store.checkpoints import checkpoints_of
 from simengine.store.files import PARTS_SUFFIX, TEMPORARY_SUFFIX, damage_errors, parts_of
 from simengine.store.header import HEADER, Header, read_header
 from simengine.store.segments import opened_segment, segment_numbers, segment_path
+from simengine.store.writers import is_written
 
 MOST_SEGMENTS = 240
 """So many segments are read when there are more at the first look; later each is read as it comes."""

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simengine.analysis.watching.runs import GRACE_SECONDS, given, identity
-from simengine.analysis.watching.writers import is_written
 from simengine.errors import StoreError
+from simengine.store.writers import is_written
 from simengine.sweeps.folder import SweepFolder
 from simengine.sweeps.growing import gridded
 from simengine.sweeps.identity import SWEEP_FILE, is_sweep

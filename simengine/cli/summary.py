@@ -23,8 +23,6 @@ from simengine.store.attributes import decode_attributes
 if TYPE_CHECKING:
     import xarray
 
-COMPANIONS = ("_standard_error", "_null_mean", "_null_sd")
-FLAGS = "_flags"
 PARAMETER = "parameter_"
 
 OF_LANGUAGE_MODELS = "language_"
@@ -96,21 +94,21 @@ def observables(dataset: xarray.Dataset) -> dict[str, Document]:
     """Return shape, last value with its error, mean of the second half, unit and long name of every time series."""
     import numpy as np
 
+    from simengine.analysis.contents import STANDARD_ERROR, flags_of, is_companion
+
     steps = dataset["step"].values
     second_half = steps >= steps[-1] / 2 if len(steps) else np.zeros(0, bool)
     found: dict[str, Document] = {}
     for key, variable in dataset.data_vars.items():
         name = str(key)
-        if variable.dims[:1] != ("time",) or any(
-            name.removesuffix(end) in dataset for end in (*COMPANIONS, FLAGS) if name.endswith(end)
-        ):
+        if variable.dims[:1] != ("time",) or is_companion(dataset, name):
             continue
         said: Document = {
             "shape": {str(dim): size for dim, size in variable.sizes.items()},
             "last": None,
             "standard_error": None,
             "mean_of_second_half": None,
-            "flags": _flags(dataset.get(f"{name}{FLAGS}")),
+            "flags": list(flags_of(dataset, name)),
             "unit": str(variable.attrs.get("units", "")),
             "long_name": str(variable.attrs.get("long_name", "")),
         }
@@ -119,23 +117,10 @@ def observables(dataset: xarray.Dataset) -> dict[str, Document]:
             late = values[second_half & np.isfinite(values)]
             said["last"] = float(values[-1]) if len(values) else None
             said["mean_of_second_half"] = float(late.mean()) if len(late) else float("nan")
-            if len(values) and f"{name}_standard_error" in dataset:
-                said["standard_error"] = float(dataset[f"{name}_standard_error"].values[-1])
+            if len(values) and f"{name}{STANDARD_ERROR}" in dataset:
+                said["standard_error"] = float(dataset[f"{name}{STANDARD_ERROR}"].values[-1])
         found[name] = said
     return found
-
-
-def _flags(variable: xarray.DataArray | None) -> list[str]:
-    """The names of the bits that are set in any of the records."""
-    if variable is None or "flag_masks" not in variable.attrs:
-        return []
-    import numpy as np
-
-    seen = int(np.bitwise_or.reduce(variable.values.ravel())) if variable.size else 0
-    words = str(variable.attrs.get("flag_meanings", "")).split()
-    return [
-        word for word, mask in zip(words, np.atleast_1d(variable.attrs["flag_masks"]), strict=True) if seen & int(mask)
-    ]
 
 
 def show(said: Mapping[str, Any], as_json: bool) -> None:

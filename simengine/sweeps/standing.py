@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simengine.store.writers import is_written
 from simengine.sweeps.journal import Line
 from simengine.sweeps.run_table import DONE, FAILED, MISSING
 
@@ -28,7 +30,9 @@ def status_of(folder: SweepFolder) -> dict[str, Any]:
     """Return how far a sweep was when its folder was read, as `SweepFolder.status` says."""
     holdings = folder.holdings
     counts = np.bincount(holdings.status.ravel(), minlength=MISSING + 1)
-    running = is_locked(folder.path)
+    # Trying the lock, as where nothing else tells, would refuse a driver that begins at this moment.
+    seen = is_written(folder.path, socket.gethostname())
+    running = is_locked(folder.path) if seen is None else seen
     rate = _rate(folder.lines) if running else None
     seconds = 0.0 if holdings.table is None else float(holdings.table.seconds.sum())
     return {

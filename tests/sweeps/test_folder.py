@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 
 from simengine.errors import InputError, StoreError
 from simengine.store import content_hash
+from simengine.store.writers import is_written
+from simengine.sweeps import standing
 from simengine.sweeps.batches import BatchRecord, batch_path, write_batch
 from simengine.sweeps.design import full_grid
 from simengine.sweeps.folder import SweepFolder, is_sweep
@@ -261,6 +263,16 @@ def test_what_cannot_extend_a_sweep_is_refused_in_one_line(
     with pytest.raises(InputError, match=message):
         folder.extend(**arguments)
     assert (folder.path / "sweep.json").read_bytes() == before
+
+
+def test_asking_how_far_a_sweep_is_never_touches_its_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = create(tmp_path / "sweep")
+    if is_written(folder.path, os.uname().nodename) is None:
+        pytest.skip("this system does not list who holds which lock")
+    monkeypatch.setattr(standing, "is_locked", lambda path: pytest.fail("the lock was tried"))
+    assert folder.status()["running"]
+    folder.release()
+    assert not SweepFolder.open(folder.path).status()["running"]
 
 
 def test_one_process_at_a_time_adds_to_a_sweep(tmp_path: Path) -> None:
